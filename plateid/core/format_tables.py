@@ -8,6 +8,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from plateid.core.text import CHARSET
@@ -20,19 +21,11 @@ MAX_CHARACTERS = 12
 """Maximum number of characters of a plate: rendered plates of the training have no more."""
 MAX_FORMS = 200
 """Most combinations of lengths in one pattern. It bounds the time that a user's file takes."""
-ISO_3166 = (
-    "ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo "
-    "bq br bs bt bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj "
-    "dk dm do dz ec ee eg eh er es et fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp "
-    "gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg "
-    "kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml "
-    "mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe "
-    "pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl "
-    "sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug um "
-    "us uy uz va vc ve vg vi vn vu wf ws xk ye yt za zm zw"
+COUNTRIES: dict[str, Any] = tomllib.loads(
+    resources.files("plateid.core").joinpath("countries.toml").read_text()
 )
-"""Country codes, alpha-2, and xk for Kosovo."""
-COUNTRIES = frozenset(ISO_3166.split())
+"""What countries there are, by their codes."""
+CODES = frozenset(COUNTRIES["all"].split())
 ATOM = re.compile(
     r"(?P<atom>\[[^\[\]]*\]|[^\[\]{}])(?:\{(?P<least>[0-9]{1,2})(?:,(?P<most>[0-9]{1,2}))?\})?"
 )
@@ -76,7 +69,7 @@ def parse_tables(text: str, source: object) -> tuple[Format, ...]:
         tables = tomllib.loads(text)
     file = _File(source, text)
     for code in tables:
-        if code not in COUNTRIES:
+        if code not in CODES:
             raise file.error(code, "is not a country's code: ISO 3166-1, two lower-case letters")
     return tuple(entry for code, table in tables.items() for entry in _series(file, code, table))
 

@@ -7,15 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 
-from plateid.core.format_tables import TO_SHAPE, Format, parse_tables
+from plateid.core.format_tables import COUNTRIES, TO_SHAPE, Format, parse_tables
 from plateid.core.records import Region
 from plateid.core.text import CHARSET
 from plateid.errors import ConfigError
 
-EUROPEAN_UNION = (
-    *("at", "be", "bg", "cy", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hr", "hu"),
-    *("ie", "it", "lt", "lu", "lv", "mt", "nl", "pl", "pt", "ro", "se", "si", "sk"),
-)
+EUROPEAN_UNION = tuple(COUNTRIES["european_union"].split())
 """Codes of the members, which the region `eu` stands for."""
 ALIASES = {"uk": "gb"}
 """Region names that users type, and their ISO 3166-1 codes."""
@@ -29,15 +26,8 @@ PERSONAL = frozenset({"au", "ca", "nz", "us"})
 the 745 plates of us-crops, 153 match no pattern."""
 UNTABLED_SHARE = 0.02
 """Assumed share (0-1) of a country's plates that its table lacks, for example vanity plates."""
-FLEETS = {
-    20: "cn in us",
-    8: "br ca de es fr gb id it jp kr mx ru tr",
-    4: "ae ar at au bd be ch cl co cz dk dz eg hk ie il ir kz my ng nl no pe ph pk pl pt ro sa "
-    "se th tw ua vn za",
-    2: "bg bh bo by ec fi ge gr hr hu jo ke kw lk lt lu ma nz om py qa rs si sk tn tz ug uy uz ve",
-}
-"""Weights of countries when several issue a text: roughly the square root of the gross domestic
-product (Unicode CLDR 48, territoryInfo), which stands for the number of vehicles. Others have 1."""
+FLEETS = {code: int(n) for n, codes in COUNTRIES["fleets"].items() for code in codes.split()}
+"""Weights of countries when several issue a text. Others have 1."""
 MAX_LENGTH = 64
 """Number of characters beyond which a longer text is not less likely. It prevents underflow."""
 
@@ -101,8 +91,7 @@ class Formats:
         weight = {code: by_chance * share for code, share in self._expectations.items()}
         for table, probability in issued.items():
             weight[table[:2]] += probability * self._factor(table) / self._parts(table[:2])
-        fleets = {code: n for n, codes in FLEETS.items() for code in codes.split()}
-        weight = {code: share * fleets.get(code, 1) for code, share in weight.items()}
+        weight = {code: share * FLEETS.get(code, 1) for code, share in weight.items()}
         best = max(expected, key=lambda code: weight[code])
         return Region(best, weight[best] / math.fsum(weight.values()))
 

@@ -1,7 +1,7 @@
 import pytest
 
-from plateid.core.format_tables import parse_tables
-from plateid.core.formats import FLEETS, Formats, shipped_formats
+from plateid.core.format_tables import COUNTRIES, parse_tables
+from plateid.core.formats import Formats, shipped_formats
 from plateid.core.records import Region
 from plateid.errors import ConfigError
 
@@ -136,7 +136,7 @@ def test_country_with_more_vehicles_is_likelier_where_syntax_is_the_same():
 
 
 def test_weighted_countries_have_tables_and_one_weight():
-    codes = " ".join(FLEETS.values()).split()
+    codes = " ".join(COUNTRIES["fleets"].values()).split()
     assert len(codes) == len(set(codes))
     assert set(codes) <= {entry.code for entry in shipped_formats().entries}
 
