@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,8 @@ from plateid.files import replace_text
 LISTS = "plates.csv"
 """List file that a new configuration names."""
 LISTS_HEADER = "plate,list,name,note,valid_from,valid_to,cameras\n"
-NEW = """\
-# The configuration of plateid. The web UI changes it and keeps your comments.
-# `plateid check` finds mistakes. docs/configuration.md describes all keys.
-
-device = "DEVICE"   # name of this device in MQTT topics and events
-
-[events]
-regions = []   # expected countries or states, for example ["ro", "us-ca"]; empty: all
-
-[mqtt]
-host = "127.0.0.1"   # the broker, for example that of Home Assistant
-
-[lists]
-file = "plates.csv"   # known plates; plateid reads it again when it changes
-
-[web]
-enabled = true   # the web UI; `plateid web set-password` sets its password
-"""
+NEW = resources.files("plateid.config").joinpath("new.toml").read_text()
+"""A new configuration; DEVICE stands for the name of the device."""
 
 
 def change_config(
