@@ -28,8 +28,8 @@ from plateid.service.libc import clock_synced
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from plateid.store.snapshot_files import MIN_FREE_MB
-from plateid.web.connections import Certificate
 from plateid.web.credentials import credentials_file, read_credentials, require_password
+from plateid.web.server import Certificate
 
 CLOCK_LINES = {
     True: "ok    clock    synchronised",

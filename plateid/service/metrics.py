@@ -3,30 +3,23 @@
 No label and no value contains a plate or the name of a list entry.
 """
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, make_wsgi_app
+from prometheus_client import CollectorRegistry, Histogram, make_asgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.service import MetricsConfig
+from plateid.errors import PlateidError
+from plateid.http_server import HttpServer, listen
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the histograms' buckets, seconds."""
-MAX_REQUESTS = 8
-"""Maximum number of requests at a time, each in a thread; others get status 503."""
-REQUEST_TIMEOUT_S = 10.0
-"""Longest time from the connection to the end of the response, seconds."""
-FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+MAX_CONNECTIONS = 8
+"""Maximum number of connections that get metrics; further ones get status 503."""
 Report = Mapping[str, Any]
 """The content of the health report's JSON, or a part of it."""
 log = structlog.get_logger()
@@ -130,58 +123,6 @@ def _with_values(
     return family
 
 
-class HttpServer(ThreadingMixIn, WSGIServer):
-    """Serves a WSGI application; `serve_forever` also ends late connections."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, host: str, port: int, app: Any) -> None:
-        """Listens; raises OSError if the address is taken."""
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._began: dict[socket.socket, float] = {}
-        super().__init__((host, port), _SilentHandler)
-        self.set_app(app)
-
-    def server_bind(self) -> None:
-        """Binds without the look-up of the host's name, which lasts long if DNS does not answer."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-        self.setup_environ()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Starts a thread for a connection, or refuses it."""
-        if len(self._began) >= MAX_REQUESTS:
-            with suppress(OSError):
-                request.sendall(FULL)
-            self.shutdown_request(request)
-            return
-        self._began[request] = time.monotonic()
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Closes a connection, also one whose thread could not start."""
-        self._began.pop(request, None)
-        super().shutdown_request(request)
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Reads and answers the request; a client that has gone is no error."""
-        with suppress(OSError):
-            super().finish_request(request, client_address)
-
-    def service_actions(self) -> None:
-        """Ends connections that have taken too long; called twice a second."""
-        for request, began in list(self._began.items()):
-            if time.monotonic() - began > REQUEST_TIMEOUT_S:
-                with suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
-
-
-class _SilentHandler(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Logs nothing."""
-
-
 class MetricsServer:
     """Serves the metrics over HTTP from its own thread. Call all methods from one thread."""
 
@@ -190,32 +131,22 @@ class MetricsServer:
         self._config = config
         self._metrics = metrics
         self._outage = Outage("metrics", Backoff())
-        self._running: tuple[HttpServer, threading.Thread] | None = None
+        self._running: HttpServer | None = None
 
     def check(self) -> None:
         """Starts to listen, or retries after a failure. Call it periodically."""
         if not self._config.enabled or self._running is not None or self._outage.wait_s:
             return
         host, port = str(self._config.host), self._config.port
-        try:
-            server = HttpServer(host, port, make_wsgi_app(self._metrics.registry))
-        except OSError as error:
-            self._outage.failed(f"{host}:{port}: {error.strerror}")
-        else:
-            self._outage.recovered()
-            thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-            thread.start()
-            self._running = server, thread
+        with self._outage.noted(PlateidError):
+            listener = listen(host, port)
+            app = make_asgi_app(self._metrics.registry)
+            self._running = HttpServer(
+                app, listener, name="metrics", max_connections=MAX_CONNECTIONS
+            )
             log.info("metrics server started", address=f"{host}:{port}")
 
     def stop(self) -> None:
-        """Stops to listen in another thread, within half a second."""
+        """Stops to listen."""
         if self._running is not None:
-            threading.Thread(target=self._close, name="metrics", daemon=True).start()
-
-    def _close(self) -> None:
-        if self._running is not None:
-            server, thread = self._running
-            server.shutdown()
-            server.server_close()
-            thread.join()
+            self._running.stop()

@@ -1,6 +1,6 @@
 """The web UI and the JSON API: HTTP only.
 
-server, connections                 the server's thread, socket limits, TLS
+server                              the server, and its TLS certificate
 guard, access, credentials          middleware, login sessions, users and tokens
 people_pages                        users, tokens, sessions, audit log
 throttle, login_pages               limits of login attempts, login and logout

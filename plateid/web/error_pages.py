@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from plateid.errors import StoreError
+from plateid.http_server import network_of
 from plateid.store.audit_log import AuditLog
 from plateid.web.site import page, site_of
-from plateid.web.throttle import network_of
 
 UNAUTHORIZED = 401
 LOGGED_STATUSES = (400, 403, 408, 413, 415)

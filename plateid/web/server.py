@@ -1,9 +1,7 @@
 """The web server: a thread next to recognition, which never waits for it."""
 
-import asyncio
-import logging
-import socket
-import threading
+import os
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,22 +10,21 @@ import structlog
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.root import Config
+from plateid.config.service import WebConfig
 from plateid.core.records import Frame, Plate, PlateEvent
-from plateid.errors import PlateidError
-from plateid.web.connections import Certificate, http_protocol, listen
+from plateid.errors import ConfigError, PlateidError, os_errors_as
+from plateid.http_server import HttpServer, listen
 from plateid.web.live import Live
 
 if TYPE_CHECKING:
-    import uvicorn
     from starlette.applications import Starlette
 
     from plateid.recognition import Recognition
     from plateid.web.site import Hooks, Site
 
+NO_PEM = "not a certificate and key in PEM form"
 MAX_CONNECTIONS = 100
 """Maximum number of connections that get a page; further ones get status 503."""
-STOP_S = 0.5
-"""Longest time that a stop waits for the server's thread, seconds."""
 Report = Callable[[], Mapping[str, Any]]
 log = structlog.get_logger()
 
@@ -54,7 +51,7 @@ class WebServer:
         self._live = Live(config.web, [camera.name for camera in config.camera])
         self._file, self._hooks, self._code, self._make = file, hooks, code, make
         self._outage = Outage("web UI", Backoff())
-        self._running: tuple[uvicorn.Server, threading.Thread] | None = None
+        self._running: HttpServer | None = None
         self._certificate = Certificate(config.web)
         self._service: Recognition | None = None
         self._site: Any = None
@@ -105,16 +102,12 @@ class WebServer:
         """Ends all streams and stops listening."""
         self._live.closing = True
         if self._running is not None:
-            server, thread = self._running
-            server.should_exit = True
-            thread.join(STOP_S)
+            self._running.stop()
             self._site.access.queue.close()
             self._running = self._site = None
 
     def _start(self) -> None:
-        import uvicorn  # noqa: PLC0415 - slow to load, needed with [web] only
-
-        from plateid.web.routes import make_site  # noqa: PLC0415 - as above
+        from plateid.web.routes import make_site  # noqa: PLC0415 - slow to load, for [web] only
 
         self._site, app = (self._make or make_site)(
             self._config,
@@ -125,40 +118,46 @@ class WebServer:
             code=self._code,
         )
         self._site.service = self._service
-        server, web = uvicorn.Server(self._settings(app)), self._config.web
-        serving = _serve(server, listen(str(web.host), web.port, web.proxy or web.ingress))
-        thread = threading.Thread(target=asyncio.run, args=(serving,), name="web", daemon=True)
-        thread.start()
-        self._running = server, thread
+        web = self._config.web
+        self._running = HttpServer(
+            app,
+            listen(str(web.host), web.port, web.proxy or web.ingress),
+            name="web",
+            max_connections=MAX_CONNECTIONS,
+            proxy=web.proxy,
+            context=self._certificate.context if web.certificate_file else None,
+        )
         log.info("web UI started", address=self.address)
 
-    def _settings(self, app: Any) -> "uvicorn.Config":
-        import uvicorn  # noqa: PLC0415 - as above
 
-        web = self._config.web
-        settings = uvicorn.Config(
-            app,
-            http=http_protocol(),
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=0,
-            proxy_headers=web.proxy is not None,
-            forwarded_allow_ips=f"{web.proxy},::ffff:{web.proxy}",  # IPv4 at a dual-stack listener
-        )
-        logging.getLogger("uvicorn.error").disabled = True  # error_pages logs exceptions
-        settings.load()
-        settings.ssl = self._certificate.context if web.certificate_file else None
-        return settings
+class Certificate:
+    """The certificate and key files of `[web]`, and the TLS context for them."""
+
+    def __init__(self, web: WebConfig) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        keys = ("certificate_file", "key_file")
+        self._files = {key: file for key in keys if (file := getattr(web, key))}
+        self._loaded: list[tuple[int, int]] = []
+
+    def load(self) -> None:
+        """Loads changed files for new connections; raises ConfigError if they are wrong."""
+        found = [_version(key, file) for key, file in self._files.items()]
+        if found == self._loaded:
+            return
+        certificate, key = self._files["certificate_file"], self._files.get("key_file")
+        try:  # a new context first: a failed load would leave `context` with half of the pair
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+            self.context.load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            reason = (error.reason or "").replace("_", " ").lower() or NO_PEM
+            names = ", ".join(map(str, self._files.values()))
+            raise ConfigError("web.certificate_file", f"{names}: {reason}") from error
+        except OSError as error:
+            raise ConfigError("web.certificate_file", f"{certificate}: {error.strerror}") from error
+        self._loaded = found
 
 
-async def _serve(server: "uvicorn.Server", listener: socket.socket) -> None:
-    """Runs the server; at its end, aborts connections whose viewers did not read everything."""
-    await server.serve(sockets=[listener])
-    for connection in list(server.server_state.connections):
-        connection.transport.abort()
-    await asyncio.sleep(0)  # runs the callbacks that close the sockets
+def _version(key: str, file: Path) -> tuple[int, int]:
+    with os_errors_as(ConfigError, f"web.{key}: {file}"), file.open("rb") as opened:
+        status = os.fstat(opened.fileno())
+    return status.st_ino, status.st_mtime_ns

@@ -1,14 +1,14 @@
 """Limits of login attempts: wrong passwords are counted, and password checks queue up."""
 
 import asyncio
-import ipaddress
 import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TypeVar
+
+from plateid.http_server import network_of
 
 FREE_ATTEMPTS = 5
 """Wrong passwords for an account that an address may try without waiting."""
@@ -35,15 +35,6 @@ class LoginError(Exception):
     def __init__(self, wait_s: float = 0.0) -> None:
         super().__init__(f"wait {wait_s:.0f} s" if wait_s else "wrong password")
         self.wait_s = math.ceil(wait_s)
-
-
-def network_of(address: str) -> str:
-    """Returns the /64 of an IPv6 address, and any other address unchanged."""
-    host = address.partition("%")[0]
-    with suppress(ValueError):
-        if ipaddress.IPv6Address(host).ipv4_mapped is None:
-            return str(ipaddress.IPv6Network((host, 64), strict=False))
-    return address
 
 
 class LoginThrottle:

@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from plateid.web import connections, guard
+from plateid import http_server
+from plateid.web import guard
 from tests.support.broker import until
 from tests.web.conftest import PASSWORD, TOKEN, VIEWER_PASSWORD
 from tests.web.viewer import open_stream
@@ -102,7 +103,7 @@ def test_pipelined_requests_are_answered_in_order(locked):
 
 
 def test_body_that_trickles_after_its_answer_ends_the_connection(device, monkeypatch):
-    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(http_server, "REQUEST_HEADER_TIMEOUT_S", 1.0)
     address = ("127.0.0.1", device.config.web.port)
     with closing(socket.create_connection(address, 10)) as client:
         client.sendall(b"GET /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n")
@@ -115,7 +116,7 @@ def test_body_that_trickles_after_its_answer_ends_the_connection(device, monkeyp
 
 
 def test_connections_of_one_address_leave_room_for_others(locked, monkeypatch):
-    monkeypatch.setattr(connections, "MAX_OPEN_OF_ADDRESS", 5)
+    monkeypatch.setattr(http_server, "MAX_OPEN_OF_ADDRESS", 5)
     address = ("127.0.0.1", locked.config.web.port)
     with ExitStack() as stack:
         for _ in range(9):

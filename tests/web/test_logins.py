@@ -11,10 +11,11 @@ from contextlib import closing
 import psutil
 import pytest
 
+from plateid.http_server import network_of
 from plateid.web import access, throttle
 from plateid.web.access import Access
 from plateid.web.credentials import Credentials, write_credentials
-from plateid.web.throttle import LoginError, LoginQueue, LoginThrottle, network_of
+from plateid.web.throttle import LoginError, LoginQueue, LoginThrottle
 from tests.web.conftest import PASSWORD, VIEWER_PASSWORD, passwords
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

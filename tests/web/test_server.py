@@ -8,8 +8,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
+from plateid import http_server
 from plateid.store.event_store import EventStore
-from plateid.web import connections, guard, throttle
+from plateid.web import guard, throttle
 from plateid.web.credentials import Credentials, credentials_file, write_credentials
 from plateid.web.server import WebServer
 from tests.support.broker import until
@@ -22,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def short_timeout(monkeypatch):
-    monkeypatch.setattr(connections, "REQUEST_HEADER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(http_server, "REQUEST_HEADER_TIMEOUT_S", 1.0)
 
 
 def connect(device):
@@ -108,7 +109,7 @@ def test_incomplete_request_header_times_out(device, first):
 
 
 def test_connections_above_the_limit_are_closed(device, monkeypatch):
-    monkeypatch.setattr(connections, "MAX_OPEN", 5)
+    monkeypatch.setattr(http_server, "MAX_OPEN", 5)
     address = ("127.0.0.1", device.config.web.port)
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(address)) for _ in range(9)]

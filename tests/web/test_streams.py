@@ -11,9 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
+from plateid import http_server
 from plateid.config.service import WebConfig
 from plateid.core.records import PlateEvent
-from plateid.web import connections
 from plateid.web.live import MAX_SESSION_STREAMS, MAX_STREAMS, MAX_VIEWER_STREAMS, Live
 from tests.support.broker import until
 from tests.support.samples import event
@@ -26,7 +26,7 @@ STALLED_VIEWERS = 20
 @pytest.fixture
 def short_stall(monkeypatch):
     """Shortens the kernel's time-out; must come before the fixture `device`."""
-    monkeypatch.setattr(connections, "STALLED_MS", 5000)
+    monkeypatch.setattr(http_server, "STALLED_MS", 5000)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_stalled_viewers_cost_no_cpu_and_are_disconnected(filming):
         after, seconds = process.cpu_times(), time.monotonic() - started
         spent = (after.user + after.system - before.user - before.system) / seconds
         assert spent < 0.1, f"{spent:.0%} of a core"
-        until(lambda: filming.server._live.streams.total() == 0, connections.STALLED_MS / 1000 + 30)
+        until(lambda: filming.server._live.streams.total() == 0, http_server.STALLED_MS / 1000 + 30)
 
 
 def test_number_of_streams_is_limited(filming):

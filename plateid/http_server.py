@@ -1,16 +1,16 @@
-"""The connections of the web server: limits on open, idle and stalled ones; the TLS certificate."""
+"""HTTP servers in threads of their own, with limits on open, idle and stalled connections."""
 
 import asyncio
-import os
+import ipaddress
+import logging
 import socket
 import ssl
+import threading
 from collections.abc import Collection
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
-from plateid.config.service import WebConfig
-from plateid.errors import ConfigError, PlateidError, os_errors_as
-from plateid.web.throttle import network_of
+from plateid.errors import PlateidError
 
 MAX_OPEN = 150
 """Maximum number of open TCP connections, also those without a request yet. Further ones are
@@ -26,13 +26,71 @@ SEND_BUFFER_BYTES = 1 << 17
 """Size of the kernel's send buffer: two or three images, so that viewers do not lag behind."""
 REQUEST_HEADER_TIMEOUT_S = 10.0
 """Time-out for the header of the first and of each later request on a connection, seconds."""
-NO_PEM = "not a certificate and key in PEM form"
+STOP_S = 0.5
+"""Longest time that a stop waits for the server's thread, seconds."""
 
 
-def listen(host: str, port: int, proxy: object = None) -> socket.socket:
-    """Returns a listening socket with these limits; raises PlateidError if the address is taken."""
+class HttpServer:
+    """Serves an ASGI application until `stop`."""
+
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        *,
+        name: str,
+        max_connections: int,
+        proxy: object = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Starts a thread of this name, which serves what `listen` returned.
+
+        Beyond `max_connections`, requests get status 503. The headers of a `proxy` name its client.
+        """
+        import uvicorn  # noqa: PLC0415 - slow to load, not every device needs it
+
+        settings = uvicorn.Config(
+            app,
+            http=_http_protocol(),
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=max_connections + 1,  # it counts the one that asks
+            timeout_graceful_shutdown=0,
+            proxy_headers=proxy is not None,
+            forwarded_allow_ips=f"{proxy},::ffff:{proxy}",  # IPv4 at a dual-stack listener
+        )
+        logging.getLogger("uvicorn.error").disabled = True  # the application logs exceptions
+        settings.load()
+        settings.ssl = context
+        self._server = uvicorn.Server(settings)
+        serving = self._serve(listener)
+        self._thread = threading.Thread(target=asyncio.run, args=(serving,), name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops listening, and ends all requests."""
+        self._server.should_exit = True
+        self._thread.join(STOP_S)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        """Runs the server; at its end, aborts connections whose clients did not read everything."""
+        await self._server.serve(sockets=[listener])
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # runs the callbacks that close the sockets
+
+
+def listen(host: str, port: int, exempt: object = None) -> socket.socket:
+    """Returns a listening socket with these limits; raises PlateidError if the address is taken.
+
+    The address `exempt`, such as a reverse proxy, may have any number of connections.
+    """
     listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.exempt = {network_of(str(proxy)), f"::ffff:{proxy}"}
+    listener.exempt = {network_of(str(exempt)), f"::ffff:{exempt}"}
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
@@ -70,7 +128,7 @@ class _Listener(socket.socket):
         return connection, address
 
 
-def http_protocol() -> type[asyncio.Protocol]:
+def _http_protocol() -> type[asyncio.Protocol]:
     """Returns uvicorn's HTTP/1.1 protocol with a time-out for request headers."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - slow to load
 
@@ -101,34 +159,10 @@ def http_protocol() -> type[asyncio.Protocol]:
     return HeaderTimeoutProtocol
 
 
-class Certificate:
-    """The certificate and key files of `[web]`, and the TLS context for them."""
-
-    def __init__(self, web: WebConfig) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        keys = ("certificate_file", "key_file")
-        self._files = {key: file for key in keys if (file := getattr(web, key))}
-        self._loaded: list[tuple[int, int]] = []
-
-    def load(self) -> None:
-        """Loads changed files for new connections; raises ConfigError if they are wrong."""
-        found = [_version(key, file) for key, file in self._files.items()]
-        if found == self._loaded:
-            return
-        certificate, key = self._files["certificate_file"], self._files.get("key_file")
-        try:  # a new context first: a failed load would leave `context` with half of the pair
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-            self.context.load_cert_chain(certificate, key, password="")
-        except ssl.SSLError as error:
-            reason = (error.reason or "").replace("_", " ").lower() or NO_PEM
-            names = ", ".join(map(str, self._files.values()))
-            raise ConfigError("web.certificate_file", f"{names}: {reason}") from error
-        except OSError as error:
-            raise ConfigError("web.certificate_file", f"{certificate}: {error.strerror}") from error
-        self._loaded = found
-
-
-def _version(key: str, file: Path) -> tuple[int, int]:
-    with os_errors_as(ConfigError, f"web.{key}: {file}"), file.open("rb") as opened:
-        status = os.fstat(opened.fileno())
-    return status.st_ino, status.st_mtime_ns
+def network_of(address: str) -> str:
+    """Returns the /64 of an IPv6 address, and any other address unchanged."""
+    host = address.partition("%")[0]
+    with suppress(ValueError):
+        if ipaddress.IPv6Address(host).ipv4_mapped is None:
+            return str(ipaddress.IPv6Network((host, 64), strict=False))
+    return address
