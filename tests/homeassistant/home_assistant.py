@@ -1,12 +1,10 @@
-"""Home Assistant Core as a process with its own Python and configuration folder."""
+"""The engine of Home Assistant as a process with its own Python and configuration folder."""
 
 import json
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-
-from tests.support.broker import free_port
 
 PYTHON = Path(".venv-homeassistant/bin/python")
 """Home Assistant's own Python, with its packages."""
@@ -25,9 +23,9 @@ def automation(blueprint: str, *, name: str = "", **inputs: Any) -> dict[str, An
 class HomeAssistant:
     """A folder whose Home Assistant may be started and stopped repeatedly."""
 
-    def __init__(self, folder: Path, *automations: dict[str, Any], broker_port: int = 0) -> None:
+    def __init__(self, folder: Path, *automations: dict[str, Any]) -> None:
         self.folder = folder
-        self._settings = {"automations": automations, "broker_port": broker_port}
+        self._automations = automations
         self._process: subprocess.Popen[str] | None = None
         shutil.copytree(BLUEPRINTS, folder / "blueprints/automation/plateid")
         (folder / "configuration.yaml").touch()
@@ -40,7 +38,7 @@ class HomeAssistant:
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=log, text=True
             )
-        self._write(self._settings | {"http_port": free_port()})
+        self._write(self._automations)
 
     def ask(self, method: str, *arguments: Any) -> Any:
         """The answer of a method of `Engine`."""
@@ -57,11 +55,6 @@ class HomeAssistant:
             _, self._process = self._process.communicate(timeout=STOP_S), None
 
     close = stop
-
-    def calls(self) -> list[dict[str, Any]]:
-        """The data of all actions so far."""
-        file = self.folder / "calls"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def complaints(self) -> list[str]:
         """What it has logged: warnings and errors."""

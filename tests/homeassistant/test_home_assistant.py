@@ -1,8 +1,8 @@
-"""Home Assistant Core with a real broker: discovery, states, upgrade and restarts."""
+"""The program `hass` with a real broker: discovery, states, upgrade and restarts."""
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,8 @@ from plateid.outputs.homeassistant import camera_components, components, discove
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.store.event_store import EventStore
-from tests.homeassistant.home_assistant import HomeAssistant, automation
+from tests.homeassistant.home_assistant import automation
+from tests.homeassistant.program import Program
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.samples import QUICK, event, make_health, outbox_of
 
@@ -37,7 +38,7 @@ class Installation:
 
     folder: Path
     broker: Broker
-    home: HomeAssistant
+    home: Program
     passes: int = 0
     _publisher: MqttPublisher | None = None
     _store: EventStore | None = None
@@ -85,14 +86,9 @@ class Installation:
         self._publisher.notify()
         return pass_id
 
-    def opened(self) -> list[str]:
-        """The passes that opened the gate, in order."""
-        return [call["pass_id"] for call in self.home.calls()]
-
     def states(self) -> dict[str, Any]:
         """The states of plateid's entities, by entity id."""
-        found = self.home.ask("states")
-        return {id_: each for id_, each in found.items() if ".gate_" in id_}
+        return {id_: each for id_, each in self.home.states().items() if ".gate_" in id_}
 
     def wait_for(self, entity: str, state: str) -> None:
         until(lambda: self.states().get(entity, {"state": ""})["state"] == state, WAIT_S)
@@ -103,27 +99,73 @@ class Installation:
         until(lambda: self.states().get(PLATE, gone)["state"] != "unavailable", WAIT_S)
 
 
-@pytest.fixture
-def installation(tmp_path, broker) -> Iterator[Installation]:
+@contextmanager
+def installed(folder: Path) -> Iterator[Installation]:
+    """Runs Home Assistant with a broker and a gate; plateid is not started."""
     data = {"pass_id": "{{ trigger.to_state.attributes.pass_id }}"}
-    actions = [{"action": "gate.open", "data": data}]
+    actions = [{"action": "shell_command.open_gate", "data": data}]
     gate = automation(
         "open-gate", plates=[PLATE], open_actions=actions, cooldown_s=0, max_age_s=300
     )
-    broker.options = f"persistence true\npersistence_location {tmp_path}/"
-    broker.start()
-    home = HomeAssistant(tmp_path / "config", gate, broker_port=broker.port)
-    with closing(home):
-        made = Installation(tmp_path, broker, home)
+    with closing(Broker(folder)) as broker, closing(Program(folder / "config", gate)) as home:
+        broker.options = f"persistence true\npersistence_location {folder}/"
+        broker.start()
         home.start()
-        home.ask("issues")  # the first answer takes as long as the start
+        home.set_up(broker.port)
+        made = Installation(folder, broker, home)
         yield made
         made.stop_plateid()
 
 
-def test_devices_and_entities_have_their_states_without_any_complaint(installation):
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory) -> Iterator[Installation]:
+    with installed(tmp_path_factory.mktemp("home")) as made:
+        yield made
+
+
+@pytest.fixture
+def plateid(installation) -> Iterator[None]:
+    """plateid is running and Home Assistant hears it."""
     installation.start_plateid()
     installation.wait_ready()
+    yield
+    installation.stop_plateid()
+
+
+def test_entities_of_an_earlier_version_keep_their_names_and_get_a_camera(tmp_path):
+    """It had one device: the camera's entities were components of it."""
+    with installed(tmp_path) as installation:
+        check_earlier_version(installation)
+
+
+def check_earlier_version(installation: Installation) -> None:
+    home = installation.home
+    with closing(EventStore(installation.folder / "events.sqlite3")) as store:
+        device = installation.device(store)
+        old = components(device, ["Ana"]) | camera_components(device, "drive")
+        store.set_components({id_: part["p"] for id_, part in old.items()})
+    with closing(Subscriber(installation.broker.port)) as client:
+        topic = f"homeassistant/device/plateid_{device.instance}/config"
+        client.publish(topic, discovery_payload(device, old, removed={}), retain=True)
+        client.publish("plateid/gate/status", "online", retain=True)
+    camera = "image.gate_snapshot"  # as this message names it
+    until(lambda: camera in installation.states(), WAIT_S)
+    home.ask("config/entity_registry/update", entity_id=camera, name="My snapshot")
+    installation.start_plateid()
+    until(
+        lambda: "Drive" in {each["name"] for each in home.ask("config/device_registry/list")},
+        WAIT_S,
+    )
+    devices = {each["name"]: each["id"] for each in home.ask("config/device_registry/list")}
+    moved = {each["entity_id"]: each for each in home.ask("config/entity_registry/list")}
+    assert moved[camera]["name"] == "My snapshot"
+    assert moved[camera]["device_id"] == devices["Drive"]
+    assert not [id_ for id_ in moved if id_.endswith("_2")]
+    assert home.complaints() == []
+
+
+@pytest.mark.usefixtures("plateid")
+def test_devices_and_entities_have_their_states_without_any_complaint(installation):
     pass_id = installation.drive_through()
     home = installation.home
     for entity, state in (("sensor.gate_outbox", "0"), ("sensor.gate_drive_last_plate", "B68SPK")):
@@ -151,37 +193,14 @@ def test_devices_and_entities_have_their_states_without_any_complaint(installati
     assert attributes["pass_id"] == pass_id
     assert not {"path", "candidates", "char_confidences"} & attributes.keys()
     assert everything["sensor.gate_disk_free"]["attributes"]["unit_of_measurement"] == "GB"
-    devices = {each["name"]: each for each in home.ask("devices")}
+    devices = {each["name"]: each for each in home.ask("config/device_registry/list")}
     assert devices["Drive"]["via_device_id"] == devices["Gate"]["id"]
     for name, model in (("Gate", "Licence-plate reader"), ("Drive", "Camera")):
         assert devices[name]["model"] == model
         assert devices[name]["configuration_url"] == "http://gate.local:8480"
         assert devices[name]["sw_version"]
-    assert home.ask("issues") == []
-    assert home.complaints() == []
-
-
-def test_entities_of_an_earlier_version_keep_their_names_and_get_a_camera(installation):
-    """It had one device: the camera's entities were components of it."""
-    home = installation.home
-    with closing(EventStore(installation.folder / "events.sqlite3")) as store:
-        device = installation.device(store)
-        old = components(device, ["Ana"]) | camera_components(device, "drive")
-        store.set_components({id_: part["p"] for id_, part in old.items()})
-    with closing(Subscriber(installation.broker.port)) as client:
-        topic = f"homeassistant/device/plateid_{device.instance}/config"
-        client.publish(topic, discovery_payload(device, old, removed={}), retain=True)
-        client.publish("plateid/gate/status", "online", retain=True)
-    camera = "image.gate_snapshot"  # as this message names it
-    until(lambda: camera in installation.states(), WAIT_S)
-    home.ask("rename", camera, "My snapshot")
-    installation.start_plateid()
-    until(lambda: "Drive" in {each["name"] for each in home.ask("devices")}, WAIT_S)
-    devices = {each["name"]: each["id"] for each in home.ask("devices")}
-    moved = {each["entity_id"]: each for each in home.ask("entities")}
-    assert moved[camera]["name"] == "My snapshot"
-    assert moved[camera]["device_id"] == devices["Drive"]
-    assert not [id_ for id_ in moved if id_.endswith("_2")]
+    repairs = [each["issue_id"] for each in home.ask("repairs/list_issues")["issues"]]
+    assert repairs == ["deprecated_method"]  # of Home Assistant itself, when it comes from PyPI
     assert home.complaints() == []
 
 
@@ -200,21 +219,19 @@ def restart_plateid(installation: Installation) -> None:
 def restart_home_assistant(installation: Installation) -> None:
     installation.home.stop()
     installation.home.start()
-    installation.home.ask("issues")
 
 
+@pytest.mark.usefixtures("plateid")
 def test_gate_opens_once_for_each_pass_whatever_restarts(installation):
-    installation.start_plateid()
-    installation.wait_ready()
-    expected = []
+    expected = installation.home.opened()
     for _ in range(ROUNDS):
         for restart in (restart_broker, restart_plateid, restart_home_assistant):
             expected.append(installation.drive_through())
-            until(lambda: len(installation.opened()) >= len(expected), WAIT_S)
+            until(lambda: len(installation.home.opened()) >= len(expected), WAIT_S)
             restart(installation)
             installation.wait_ready()
             time.sleep(SUBSCRIBED_S)
     expected.append(installation.drive_through())
-    until(lambda: len(installation.opened()) >= len(expected), WAIT_S)
+    until(lambda: len(installation.home.opened()) >= len(expected), WAIT_S)
     time.sleep(2)  # a second opening would follow at once
-    assert installation.opened() == expected
+    assert installation.home.opened() == expected
