@@ -3,7 +3,9 @@
 No label and no value contains a plate or the name of a list entry.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib import resources
 from typing import Any
 
 import structlog
@@ -20,8 +22,11 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the histograms' buckets, seconds."""
 MAX_CONNECTIONS = 8
 """Maximum number of connections that get metrics; further ones get status 503."""
-Report = Mapping[str, Any]
-"""The content of the health report's JSON, or a part of it."""
+METRICS = tomllib.loads(resources.files("plateid.service").joinpath("metrics.toml").read_text())
+"""The metrics of the health report."""
+FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+Report = dict[str, Any]
+"""The content of the health report's JSON."""
 log = structlog.get_logger()
 
 
@@ -45,82 +50,31 @@ class Metrics(Collector):
         report = self._report()
         names = {"version": report["version"], "bundle": report["bundle"]}
         yield InfoMetricFamily("plateid", "Version and model bundle", names)
-        yield from _device_metrics(report)
-        yield from _camera_metrics(report["cameras"])
-        yield from _output_metrics(report["outputs"])
-        yield _counter("outages", "Outages since the start", "what", report["outages"])
+        free_mb = report["disk_free_mb"]
+        free_bytes = None if free_mb is None else free_mb * 1_000_000
+        values = report | {"disk_failed": report["disk"] != "ok", "disk_free_bytes": free_bytes}
+        for name, (kind, text, labels, path) in METRICS.items():
+            family = FAMILIES[kind](f"plateid_{name}", text, labels=labels)
+            for own_labels, value in _values(values, path):
+                family.add_metric(own_labels, value)
+            if family.samples:
+                yield family
 
     def _histogram(self, stage: str, text: str) -> Histogram:
         name = f"plateid_{stage}_seconds"
         return Histogram(name, text, ["camera"], registry=self.registry, buckets=BUCKETS_S)
 
 
-def _device_metrics(report: Report) -> Iterator[Metric]:
-    outbox = report["outbox"]
-    free_mb, synced = report["disk_free_mb"], report["clock_synced"]
-    for name, text, value in (
-        ("uptime_seconds", "Time since the start", report["uptime_s"]),
-        ("outbox_events", "Events waiting for the MQTT broker", outbox["events"]),
-        ("outbox_oldest_seconds", "Age of the oldest waiting event", outbox["oldest_s"]),
-        ("disk_failed", "1 if the event store cannot be written, else 0", report["disk"] != "ok"),
-        ("unstored_events", "Events in memory that are not on disk yet", report["unstored"]),
-        ("disk_free_bytes", "Free space on the store's disk", free_mb and free_mb * 1_000_000),
-        ("temperature_celsius", "Temperature of the hottest zone", report["temperature_c"]),
-        ("clock_synced", "1 if a time service sets the clock, else 0", synced),
-    ):
-        if value is not None:
-            yield GaugeMetricFamily(f"plateid_{name}", text, value)
-    for name, text, value in (
-        ("outbox_dropped", "Events deleted from the full outbox", outbox["dropped"]),
-        ("lost_events", "Events lost: store failed and memory full", report["lost"]),
-        ("stores_replaced", "Corrupt store files replaced", report["stores_replaced"]),
-    ):
-        yield CounterMetricFamily(f"plateid_{name}", text, value)
-
-
-def _camera_metrics(cameras: Mapping[str, Report]) -> Iterator[Metric]:
-    online = {name: camera["online"] for name, camera in cameras.items()}
-    yield _gauge("camera_online", "1 if frames arrive, else 0", "camera", online)
-    for key, name, text in (
-        ("frames", "frames", "Frames received"),
-        ("dropped", "frames_dropped", "Frames dropped: no worker had time"),
-        ("skipped", "frames_skipped", "Frames skipped under load: all visible passes settled"),
-        ("unpublished", "passes_unpublished", "Passes that ended without a good reading"),
-    ):
-        counts = {camera: values[key] for camera, values in cameras.items()}
-        yield _counter(name, text, "camera", counts)
-    events = CounterMetricFamily("plateid_events", "Plate events", labels=["camera", "type"])
-    for name, camera in cameras.items():
-        for event_type, count in camera["events"].items():
-            events.add_metric([name, event_type], count)
-    yield events
-
-
-def _output_metrics(outputs: Mapping[str, Report]) -> Iterator[Metric]:
-    waiting = {name: out["events"] for name, out in outputs.items() if out["events"] is not None}
-    yield _gauge("output_events", "Events waiting for an output", "output", waiting)
-    for key, text in (
-        ("refused", "Events that an output refused"),
-        ("dropped", "Events deleted because they waited too long or were too many"),
-    ):
-        counts = {name: output[key] for name, output in outputs.items()}
-        yield _counter(f"output_{key}", text, "output", counts)
-
-
-def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    return _with_values(GaugeMetricFamily(f"plateid_{name}", text, labels=[label]), values)
-
-
-def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    return _with_values(CounterMetricFamily(f"plateid_{name}", text, labels=[label]), values)
-
-
-def _with_values(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
-) -> Metric:
-    for key, value in values.items():
-        family.add_metric([key], value)
-    return family
+def _values(part: Any, path: str) -> Iterator[tuple[list[str], float]]:
+    """Yields the labels and the value at each place of a report that a path names."""
+    key, _, rest = path.partition(".")
+    if not path:
+        yield from [([], part)] if part is not None else ()
+    elif key == "*":
+        for name, each in part.items():
+            yield from (([name, *labels], value) for labels, value in _values(each, rest))
+    else:
+        yield from _values(part[key], rest)
 
 
 class MetricsServer:
