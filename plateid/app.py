@@ -32,6 +32,7 @@ from plateid.store.event_store import EventStore
 from plateid.store.list_file import LISTS_REFUSED, ListFile
 from plateid.store.open_passes import continue_clock, open_passes, store_stopped_passes
 from plateid.store.privacy import Privacy
+from plateid.store.report_card import HitRate
 from plateid.store.retention import Retention
 from plateid.store.self_labels import SelfLabels
 from plateid.store.sessions import Occupancy
@@ -110,10 +111,8 @@ class App:
         self._retention = Retention(config.retention, self._store, self._privacy, clock_synced)
         self._unpublished = UnpublishedPasses(path)
         self._self_labels = SelfLabels(config.privacy, path)
+        self._hit_rate = HitRate(path)
         self._occupancy = Occupancy(config.occupancy, path, self._delivery.mqtt.set_occupancy)
-        self._fleet = FleetLink(path, self._lists, self._delivery.mqtt.set_reported)
-        if self._fleet.is_enrolled:
-            self._delivery.mqtt.handle("desired", self._fleet.receive)
         self._gps = Gpsd(config.gps)
         self._heap = HeapTrimmer()
         self._metrics = Metrics(self._health.report)
@@ -122,6 +121,8 @@ class App:
             config, self._health.report, file=file, hooks=hooks_of(supervisor)
         )
         self._recognition = Recognition(config, settings, self._recognition_parts())
+        mqtt, trial = self._delivery.mqtt, self._recognition.trial
+        self._fleet = FleetLink(path, self._lists, mqtt, trial)
         events = open_passes(self._store, only_recent=self._backlog.failure is not None)
         for last_events in events.values():
             self._snapshots.resume(last_events)
@@ -158,14 +159,10 @@ class App:
             self._retention.check()
         self._snapshots.check()
         self._unpublished.check(self._recognition.unpublished())
-        self._self_labels.check()
-        self._occupancy.check()
-        self._heap.check()
-        self._metrics_server.check()
-        self._web.check()
-        self._lists.check()
-        self._fleet.check()
-        self._recognition.check()
+        chores = self._self_labels, self._hit_rate, self._occupancy, self._heap
+        servers = self._metrics_server, self._web
+        for part in (*chores, *servers, self._lists, self._fleet, self._recognition):
+            part.check()
         self._watchdog.check(self._status(), self._delivery.steps())
 
     def accept(self, event: PlateEvent) -> None:
@@ -274,6 +271,8 @@ class App:
             broker_failure=self._delivery.mqtt.failure,
             trial=self._recognition.trial.report(),
             backend=self._networks.backend,
+            latency_ms=self._metrics.latency_ms,
+            hit_rate=self._hit_rate.value,
         )
 
     def _recognition_parts(self) -> RecognitionParts:

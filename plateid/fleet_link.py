@@ -1,8 +1,8 @@
 """The link of a device to its hub: enrolment, and the desired state that it applies and reports.
 
 The hub publishes a retained, signed message. It names a document, which the device fetches by
-HTTPS with its token: its part of the master list, and plates to delete. The entries of the hub and
-of the device are both in force; each contradiction between them is reported.
+HTTPS with its token: its part of the master list, plates to delete, and a bundle to install. The
+entries of the hub and of the device are both in force; each contradiction is reported.
 """
 
 import base64
@@ -13,12 +13,11 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import structlog
 from cryptography import x509
@@ -30,8 +29,12 @@ from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from plateid.backoff import Backoff, Outage
+from plateid.bundles.fleet_bundle import BundleState, FleetBundle
+from plateid.bundles.install import MAX_BYTES as MAX_BUNDLE_BYTES
+from plateid.bundles.trial import BundleTrial
 from plateid.errors import ConfigError, PlateidError, StoreError, errors_as, os_errors_as, reason_of
 from plateid.files import give_to_owner_of_folder, replace_text
+from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.list_csv import parse_entries
 from plateid.store.list_file import ListFile
 from plateid.store.purge import Purge
@@ -42,8 +45,8 @@ MAX_BYTES = 64_000_000
 """Maximum size of a desired state, bytes: 100,000 entries with long notes."""
 MAX_MESSAGES = 100
 """Maximum number of messages that wait to be verified."""
-REPORTED = "reported.json"
-"""Name of the file with the last report."""
+REPORTED, BUNDLE = "reported.json", "bundle.json"
+"""Names of the files with the last report, and with the bundle that the hub wants."""
 
 
 class HubError(PlateidError):
@@ -58,6 +61,7 @@ class Reported(BaseModel):
     purged: list[int] = []
     conflicts: list[str] = []
     failure: str = ""
+    bundle: BundleState = BundleState()
 
 
 def link_folder(store: Path) -> Path:
@@ -76,9 +80,11 @@ class FleetLink:
     `receive` may be called from any thread, `check` from the main thread, which owns `lists`.
     """
 
-    def __init__(self, store: Path, lists: ListFile, report: Callable[[str], object]) -> None:
-        """`report` publishes what was applied, as JSON."""
-        self._store, self._lists, self._publish = store, lists, report
+    def __init__(
+        self, store: Path, lists: ListFile, mqtt: MqttPublisher, trial: BundleTrial
+    ) -> None:
+        """`mqtt`, not started yet, has messages and publishes reports; `trial` installs bundles."""
+        self._store, self._lists, self._publish = store, lists, mqtt.set_reported
         self._folder = link_folder(store)
         self._messages: queue.Queue[bytes | None] = queue.Queue(MAX_MESSAGES)
         self._fetched: queue.SimpleQueue[tuple[dict[str, Any], dict[str, Any]]] = (
@@ -89,6 +95,10 @@ class FleetLink:
         self._reported = Reported()
         with suppress(OSError, ValueError):  # else the desired state is applied again
             self._reported = Reported.model_validate_json((self._folder / REPORTED).read_bytes())
+        bundle = self._folder / BUNDLE, trial, self._fetch_bundle, self._reported.bundle
+        self._bundle = FleetBundle(*bundle)
+        if self.is_enrolled:
+            mqtt.handle("desired", self.receive)
 
     @property
     def is_enrolled(self) -> bool:
@@ -111,7 +121,10 @@ class FleetLink:
             self._messages.put_nowait(bytes(message.payload))
 
     def check(self) -> None:
-        """Applies what was fetched, and reports it; an invalid list leaves the one before."""
+        """Applies what was fetched, and reports it; an invalid list leaves the one before.
+
+        Goes on with the bundle that the hub wants.
+        """
         while not self._fetched.empty():
             wanted, document = self._fetched.get()
             report = Reported(version=wanted["version"], sha256=wanted["sha256"])
@@ -123,11 +136,21 @@ class FleetLink:
             except (OSError, ConfigError) as error:
                 report.failure = reason_of(error)
             report.conflicts = list(self._lists.conflicts)
-            self._reported, text = report, report.model_dump_json()
-            with suppress(OSError):  # then it is fetched again after a restart
-                replace_text(self._folder / REPORTED, text)
-            self._publish(text)
+            with suppress(OSError):  # then the bundle is fetched again after a restart
+                self._bundle.want(document.get("bundle"))
+            report.bundle = self._bundle.last
+            self._report(report)
             log.info("desired state applied", version=report.version, failure=report.failure)
+        self._bundle.check()
+        if (bundle := self._bundle.last) != self._reported.bundle:
+            self._report(self._reported.model_copy(update={"bundle": bundle}))
+            log.info("bundle of the hub", **bundle.model_dump())
+
+    def _report(self, report: Reported) -> None:
+        self._reported, text = report, report.model_dump_json()
+        with suppress(OSError):  # then it is fetched again after a restart
+            replace_text(self._folder / REPORTED, text)
+        self._publish(text)
 
     def _run(self) -> None:
         """Fetches the newest document; retries until it succeeds or a newer one comes."""
@@ -156,16 +179,24 @@ class FleetLink:
 
     def _fetch(self, wanted: dict[str, Any]) -> None:
         """Raises HubError."""
-        token = (self._folder / "token").read_text()
-        data = fetch(wanted["url"], self._folder, token=token)
+        data = self._get(wanted["url"], MAX_BYTES)
         if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
             raise HubError(wanted["url"], "is another document than the signed one")
         document = json.loads(data)
+        if bundle := document.get("bundle"):
+            bundle["url"] = urljoin(wanted["url"], f"bundles/{bundle['sha256']}")
         with errors_as(HubError, "purge", StoreError):
             for each in document["purges"]:
                 if each["id"] not in self._reported.purged:
                     Purge(self._store).plate(each["plate"])
         self._fetched.put((wanted, document))
+
+    def _fetch_bundle(self, url: str) -> bytes:
+        return self._get(url, MAX_BUNDLE_BYTES)
+
+    def _get(self, url: str, limit_bytes: int) -> bytes:
+        token = (self._folder / "token").read_text()
+        return fetch(url, self._folder, token=token, limit_bytes=limit_bytes)
 
 
 def verified(message: bytes, authority: Path) -> dict[str, Any]:
@@ -181,7 +212,14 @@ def verified(message: bytes, authority: Path) -> dict[str, Any]:
     return values
 
 
-def fetch(url: str, folder: Path, *, token: str = "", body: bytes | None = None) -> bytes:
+def fetch(
+    url: str,
+    folder: Path,
+    *,
+    token: str = "",
+    body: bytes | None = None,
+    limit_bytes: int = MAX_BYTES,
+) -> bytes:
     """Returns the answer to a request; raises HubError. Only this device is reached by HTTP."""
     parts = urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
@@ -193,7 +231,7 @@ def fetch(url: str, folder: Path, *, token: str = "", body: bytes | None = None)
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(MAX_BYTES)
+            data: bytes = answer.read(limit_bytes)
             return data
     except urllib.error.HTTPError as error:
         with error:
@@ -218,7 +256,7 @@ def enrol(url: str, code: str, store: Path, authority: Path | None) -> dict[str,
     with os_errors_as(StoreError, folder):
         folder.mkdir(parents=True, exist_ok=True)
         give_to_owner_of_folder(folder)
-        for name in ("hub-ca.pem", REPORTED):  # of another hub
+        for name in ("hub-ca.pem", REPORTED, BUNDLE):  # of another hub
             (folder / name).unlink(missing_ok=True)
         if authority is not None:
             _write(folder, "hub-ca.pem", authority.read_text())

@@ -7,4 +7,5 @@ installed_bundles    the folder of installed bundles, with its `active` and `pre
 measure              backends compared with the CPU and timed on real images
 backend_choice       the backend that runs a bundle, from cached measurements
 install, trial       test, install, roll back and pack; the trial of a bundle on live traffic
+fleet_bundle         the bundle that the hub wants
 """

@@ -48,7 +48,7 @@ class Shadow:
         self._until, self._began_cpu_s = time.monotonic() + 60 * minutes, time.process_time()
         self._sums = {key: [0.0, 0.0] for key in MAX_FALLS}
         self._texts: Counter[str] = Counter()
-        self._reads, self._spent_s, self._failure = 0, 0.0, ""
+        self._reads, self._spent_s, self.failure = 0, 0.0, ""
         self._lock = threading.Lock()
 
     def compare(
@@ -59,12 +59,12 @@ class Shadow:
             text, began_s = best_text(old.probabilities), time.thread_time()
             allowed_s = CPU_SHARE * (time.process_time() - self._began_cpu_s)
             is_enough = self._texts[text] >= MAX_SAME or self._reads >= MAX_READS
-            if is_enough or self._failure or self._spent_s > allowed_s:
+            if is_enough or self.failure or self._spent_s > allowed_s:
                 return
             try:
                 reads = self._reader.read(image, [box])
             except ModelError as error:
-                self._failure = str(error)
+                self.failure = str(error)
                 return
             for number, read in enumerate((old, *reads)):
                 for total, value in zip(self._sums.values(), judge(read), strict=True):
@@ -77,8 +77,8 @@ class Shadow:
         """Returns the state, with means, and whether the bundle is kept once the trial is over."""
         means = {k: [round(v / max(1, self._reads), 3) for v in s] for k, s in self._sums.items()}
         left_s = max(0.0, self._until - time.monotonic())
-        state, falls = "rolled back" if self._failure else "running", self._failure
-        if not self._failure and left_s == 0 and self._reads >= MIN_READS:
+        state, falls = "rolled back" if self.failure else "running", self.failure
+        if not self.failure and left_s == 0 and self._reads >= MIN_READS:
             falls = ", ".join(
                 f"{key.replace('_', ' ')} falls from {old} to {new}"
                 for key, (old, new) in means.items()
@@ -134,6 +134,16 @@ class BundleTrial:
         install_bundle(str(archive), replace(self._target, use=begin))
         if self._shadow is before:
             raise BundleError(self._models.bundle.name, "is in use already")
+
+    @property
+    def active(self) -> str:
+        """The name of the installed bundle in use; it ends with digits of its archive's SHA-256."""
+        return self._installed.active.name
+
+    def stop(self, digits: str, reason: str) -> None:
+        """Ends the trial of the bundle whose name ends with these digits, if it runs."""
+        if self._shadow is not None and self._shadow.bundle.name.endswith(digits):
+            self._shadow.failure = reason
 
     def roll_back(self) -> None:
         """Goes back to the previous bundle; raises BundleError if there is none."""

@@ -75,3 +75,5 @@ class DeviceHealth:
     broker_failure: str | None = None  # why the broker is not connected
     trial: Mapping[str, Any] | None = None  # of a new bundle
     backend: str = ""  # that runs the networks, and why
+    latency_ms: float | None = None  # mean time of the networks, a frame; None before the first
+    hit_rate: float | None = None  # of the report card of the last week (0-1); None if unknown

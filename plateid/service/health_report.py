@@ -9,12 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from plateid import __version__
 from plateid.core.health import CameraHealth, DeviceHealth, OutboxHealth, StorageHealth
 from plateid.core.records import PlateEvent, rfc3339
 
+LAST_PASSES = 100
+"""Number of passes over which `confidence` is the mean."""
 MINUTE_S = 60.0
 """Period over which `reads_per_minute` counts events, seconds."""
 STARTS = "the service has not started yet"
@@ -29,14 +32,23 @@ class EventCounter:
     def __init__(self) -> None:
         self._seen: dict[str, deque[float]] = {}
         self._events: Counter[tuple[str, str]] = Counter()
+        self._confidences: deque[float] = deque(maxlen=LAST_PASSES)
         self._lock = threading.Lock()
 
     def count(self, event: PlateEvent) -> None:
         """Counts an event. Thread-safe."""
         with self._lock:
             self._events[event.camera, event.event_type] += 1
+            if event.event_type == "plate_left":
+                self._confidences.append(event.confidence)
         if event.event_type == "plate_seen":
             self._seen.setdefault(event.camera, deque(maxlen=1000)).append(time.monotonic())
+
+    @property
+    def confidence(self) -> float | None:
+        """Mean confidence of the last passes (0-1); None before the first."""
+        with self._lock:
+            return round(fmean(self._confidences), 4) if self._confidences else None
 
     def per_minute(self, camera: str) -> int:
         """Returns the number of `plate_seen` events of a camera within the last minute."""
@@ -73,6 +85,9 @@ class HealthReporter:
             "bundle": self._bundle,
             "trial": device.trial,
             "backend": device.backend,
+            "latency_ms": device.latency_ms,
+            "confidence": self.events.confidence,
+            "hit_rate": device.hit_rate,
             "cameras": {
                 name: asdict(camera)
                 | {

@@ -60,6 +60,15 @@ class Metrics(Collector):
             if family.samples:
                 yield family
 
+    @property
+    def latency_ms(self) -> float | None:
+        """Mean time of detector and reader, milliseconds a frame; None before the first frame."""
+        families = (*self.detector_s.collect(), *self.reader_s.collect())
+        samples = [each for family in families for each in family.samples]
+        frames = sum(each.value for each in samples if each.name.endswith("detector_seconds_count"))
+        total_s = sum(each.value for each in samples if each.name.endswith("_sum"))
+        return round(1000 * total_s / frames, 1) if frames else None
+
     def _histogram(self, stage: str, text: str) -> Histogram:
         name = f"plateid_{stage}_seconds"
         return Histogram(name, text, ["camera"], registry=self.registry, buckets=BUCKETS_S)

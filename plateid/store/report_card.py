@@ -11,14 +11,17 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from math import comb
+from pathlib import Path
 from typing import Any
 
+from plateid.backoff import Chore
 from plateid.core.records import rfc3339
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.report_light import LightCard, SampledPass, measure_lights
+from plateid.store.side_file import LabelFile
 from plateid.store.snapshot_files import HIDDEN_JPG, snapshot_file
 from plateid.store.unpublished import HOUR, UnpublishedPasses
 
@@ -26,6 +29,8 @@ SAMPLE = 60
 """Maximum number of passes to confirm: for 85 % right, the interval is then 20 points wide."""
 MAX_DRAWN = 300
 """Number of passes that are drawn, because some have lost their image and some are too new."""
+WEEK, HIT_RATE_S = timedelta(days=7), 3600.0
+"""Period of the hit rate in the health report, and the interval of its measurement, seconds."""
 QUERY_S = 20.0
 """Time-out of the query, seconds."""
 MANY_UNPUBLISHED, MANY_WRONG = 0.1, 0.05
@@ -87,8 +92,34 @@ class ReportCard:
     advice: tuple[str, ...]
 
 
-def make_report(history: History, period: Period) -> ReportCard:
-    """Returns the report card of a period; raises StoreError if the store cannot be read."""
+class HitRate:
+    """The hit rate of the last week at all cameras, measured every hour for the health report."""
+
+    value: float | None = None
+
+    def __init__(self, store: Path) -> None:
+        """Measures nothing yet; `value` is None as long as no plate was confirmed."""
+        self._history = History(store)
+        self._chore = Chore("hit rate", self._measure, interval_s=HIT_RATE_S)
+
+    def check(self) -> None:
+        """Measures, if it is time. Call it periodically from one thread."""
+        self._chore.check()
+
+    def _measure(self) -> Iterator[None]:
+        path = self._history.path
+        if LabelFile(path).path.exists() and Labels(path).all():
+            now = datetime.now(UTC)
+            card = make_report(self._history, Period(now - WEEK, now), lights=False)
+            self.value = card.hit_rate.best
+        yield
+
+
+def make_report(history: History, period: Period, *, lights: bool = True) -> ReportCard:
+    """Returns the report card of a period; raises StoreError if the store cannot be read.
+
+    Without `lights`, it reads no image, and gives no advice on them.
+    """
     labels = Labels(history.path).all()
     rows = _passes(history, period)
     confirmable = random_order(id_ for id_, _, can in rows if can)
@@ -97,7 +128,8 @@ def make_report(history: History, period: Period) -> ReportCard:
         period.since, period.until, camera=period.camera
     )
     confusions = _confusions(labels, period)
-    return _card(period, rows, unpublished, drawn=drawn, confusions=confusions)
+    cards = tuple(measure_lights(drawn[:SAMPLE])) if lights else ()
+    return _card(period, rows, unpublished, drawn=drawn, confusions=confusions, lights=cards)
 
 
 def _passes(history: History, period: Period) -> list[tuple[str, str, int]]:
@@ -147,6 +179,7 @@ def _card(
     *,
     drawn: Sequence[SampledPass],
     confusions: tuple[tuple[str, str, int], ...],
+    lights: tuple[LightCard, ...],
 ) -> ReportCard:
     until = _measured_until(drawn, rfc3339(period.until))
     answered, sample = _answered(drawn, until), drawn[:SAMPLE]
@@ -156,7 +189,6 @@ def _card(
     published = published_share(right, unknown, len(answered), sum(measured))
     missed = sum(passes for hour, passes in unpublished.items() if hour <= until)
     part = len(measured) / (len(measured) + missed) if measured or missed else 1.0
-    lights = tuple(measure_lights(sample))
     return ReportCard(
         period,
         passes=len(rows),
