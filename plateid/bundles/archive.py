@@ -3,15 +3,17 @@
 Networks hardly compress. An archive is unpacked only after its signature was verified.
 """
 
+import hashlib
 import io
 import os
 import re
 import tarfile
+import tempfile
 from pathlib import Path
 
 from plateid.errors import BundleError, os_errors_as
 from plateid.files import write_whole
-from plateid.models.bundle import bundle_file, read_spec
+from plateid.models.bundle import BundleSpec, bundle_file, read_spec
 
 NAMES = re.compile(r"bundle\.toml|MODEL_CARD\.md|\w[\w.-]*\.onnx|golden/\w[\w.-]*", re.ASCII)
 """Names of a bundle's files; nothing else is ever written."""
@@ -59,6 +61,13 @@ def unpack(name: str, data: bytes, folder: Path) -> None:
             raise BundleError(name, f"lacks {file}")
     for subfolder in {folder, *(path.parent for path in folder.glob("golden/*"))}:
         sync_folder(subfolder)
+
+
+def read_archive(name: str, data: bytes) -> tuple[BundleSpec, str]:
+    """Returns the description of an archive's bundle, and the archive's SHA-256; BundleError."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(name, data, Path(folder))
+        return read_spec(Path(folder)), hashlib.sha256(data).hexdigest()
 
 
 def _check_member(name: str, member: tarfile.TarInfo, folder: Path) -> None:

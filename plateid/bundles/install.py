@@ -69,7 +69,7 @@ def install_bundle(source: str, target: InstallTarget) -> None:
     installed = InstalledBundles(models.installed)
     name = redacted_url(source) if "://" in source else source
     with installed.changing() as folder:
-        data, signature = _fetch(source, target.progress)
+        data, signature = fetch_archive(source, target.progress)
         key = check_signature(name, data, signature, models.trusted_keys)
         target.report("signed", key.stem)
         unpacked = folder / "bundle"
@@ -166,8 +166,8 @@ def _models_without_bundle(config: Path) -> ModelsConfig:
     return models
 
 
-def _fetch(source: str, progress: Progress) -> tuple[bytes, bytes]:
-    """Returns the archive and its signature."""
+def fetch_archive(source: str, progress: Progress = lambda *_: None) -> tuple[bytes, bytes]:
+    """Returns the archive at a path or URL, and its signature; raises BundleError."""
     url = urlsplit(source) if "://" in source else None
     if url is None or url.scheme == "file":
         file = Path(url2pathname(url.path)) if url else Path(source)

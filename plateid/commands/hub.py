@@ -15,6 +15,7 @@ from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
+from plateid.core.wording import counted
 from plateid.errors import ConfigError, ServiceError, os_errors_as
 from plateid.files import replace_text
 
@@ -103,6 +104,31 @@ def purge(path: Path, *, plate: str, wait_s: float) -> None:
         click.echo(f"not enrolled, purge them there: {', '.join(done.unmanaged)}")
     if away or done.unmanaged:
         raise SystemExit(1)
+
+
+@hub.command(epilog="Example: plateid hub rollout bundle.tar --to north -c hub.toml")
+@CONFIG
+@click.argument("archive")
+@click.option("--to", "target", default="", help="Site, group or device; default: all devices.")
+@click.option("--trial", "trial_minutes", default=60.0, help="Trial on each device, minutes.")
+@click.option("--hold", "hold_h", default=24.0, help="How long a wave must be healthy, hours.")
+@click.option("--errors", "max_errors", default=10, help="Failures that a wave may have, percent.")
+def rollout(path: Path, archive: str, **plan: Any) -> None:
+    """Send a signed bundle to enrolled devices, in waves: 2 % of them, 10 %, all.
+
+    A wave starts when the one before is healthy; one that fails goes back to the bundle before.
+    ARCHIVE is a path or URL, with its signature beside it. `plateid hub web` must run.
+    """
+    config = load_hub_config(path)
+    from plateid.bundles.install import fetch_archive  # noqa: PLC0415 - slow to load
+    from plateid.hub.database import connect, database_errors  # noqa: PLC0415 - needs the extra
+    from plateid.hub.rollouts import Plan, start  # noqa: PLC0415 - as above
+
+    values = checked(Plan, plan, subject="plateid hub rollout")
+    with database_errors(config.database), connect(config.database, purpose="rollout") as db:
+        started = start(db, fetch_archive(archive), config.trusted_keys, values)
+    devices = len(started["devices"])
+    click.echo(f"rollout {started['id']}: {started['bundle']}, {counted(devices, 'device')}")
 
 
 @hub.command(epilog="Example: plateid hub gaps -c hub.toml")

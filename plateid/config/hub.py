@@ -105,6 +105,8 @@ class HubConfig(Section):
     database: DatabaseConfig
     folder: ConfigPath = Path("plateid-hub")
     """Folder of the master list, the users of the web UI, the audit log and the hub's keys."""
+    trusted_keys: ConfigPath = Path("/etc/plateid/keys")
+    """Directory of the public keys (Ed25519, *.pem) that may sign bundles for devices."""
     url: Url | None = None
     """URL at which devices reach the web UI; default: its address by mDNS name."""
     mqtt: HubMqttConfig = HubMqttConfig()

@@ -12,8 +12,9 @@ broker_rules    the configuration of mosquitto and NATS
 history         searches all events, as the store of a device does
 desired         the desired state of each device: its list, plates to delete
 enrolment       one-time codes, client certificates, tokens, revocation
+rollouts        bundles in waves; a wave that fails goes back
 purge, alerts   deletion of a plate everywhere, retention; faults of devices
 site            the site of the web UI, narrowed to the sites of a user
-pages           live, journeys, devices; what devices ask for; URL paths
+pages, rollout_pages  live, journeys, devices, rollouts; what devices ask for; URL paths
 server          the process of the web UI, which also sends desired states
 """

@@ -1,4 +1,4 @@
-"""The desired state of each device: its part of the master list, and the plates to delete.
+"""The desired state of each device: its part of the master list, plates to delete, and a bundle.
 
 A device fetches the document that a retained, signed message names, applies it, and reports. The
 column `cameras` of the master list holds sites, groups and devices; an entry without is for all.
@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import psycopg
 
@@ -16,6 +17,7 @@ from plateid.hub.enrolment import Authority
 from plateid.store.list_csv import COLUMNS, rows_of
 
 DEVICES = "SELECT name, site, groups FROM device WHERE token_sha256 IS NOT NULL"
+BUNDLES = "SELECT device, bundle FROM wanted_bundle"
 STORE = """
     INSERT INTO desired VALUES (%(device)s, nextval('desired_version'), %(sha256)s, %(document)s)
     ON CONFLICT (device) DO UPDATE SET version = excluded.version, sha256 = excluded.sha256,
@@ -64,10 +66,13 @@ def update(db: psycopg.Connection, master: str) -> None:
         store_list(db, master)
         entries = MasterList(master)
         purges = db.execute("SELECT id, plate, devices FROM purge ORDER BY id").fetchall()
+        bundles: dict[str, Any] = dict(db.execute(BUNDLES).fetchall())
         for device, site, groups in db.execute(DEVICES).fetchall():
             wanted = [{"id": id_, "plate": plate} for id_, plate, of in purges if device in of]
             lists = entries.part_of([device, site, *groups])
-            document = json.dumps({"device": device, "lists": lists, "purges": wanted})
+            state = {"device": device, "lists": lists, "purges": wanted}
+            bundle = {"bundle": bundles[device]} if device in bundles else {}
+            document = json.dumps(state | bundle)
             digest = hashlib.sha256(document.encode()).hexdigest()
             db.execute(STORE, {"device": device, "sha256": digest, "document": document})
 

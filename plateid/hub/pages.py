@@ -96,11 +96,12 @@ def devices(request: Request, *, code: str = "", problem: str = "") -> Response:
 
 async def change_list(request: Request) -> Response:
     """Changes the master list."""
-    _check_all_sites(request)
+    check_all_sites(request)
     return await list_pages.change(request)
 
 
-def _check_all_sites(request: Request) -> None:
+def check_all_sites(request: Request) -> None:
+    """Refuses a user of some sites only: raises HTTPException."""
     if request.state.session.sites:
         raise HTTPException(403, "only a user of all sites may change this")
 
@@ -108,7 +109,7 @@ def _check_all_sites(request: Request) -> None:
 async def change(request: Request) -> Response:
     """Enrols, places or revokes a device."""
     form = await read_change(request)
-    _check_all_sites(request)
+    check_all_sites(request)
     try:
         code = await run_in_threadpool(_change, fleet_of(request), form)
     except ValueError as error:
@@ -179,6 +180,7 @@ PAGES = {
     "Journeys": "/journeys",
     "Lists": "/lists",
     "Devices": "/devices",
+    "Rollouts": "/rollouts",
     "People": "/people",
 }
 """The menu."""

@@ -37,8 +37,8 @@ from plateid.web.server import WebServer
 
 TICK_S = 0.5
 """Longest wait for a message, seconds: a changed list is sent that much later."""
-ALERTS_S, RETENTION_S = 5.0, 3600.0
-"""Intervals of the look for alerts, and for old events, seconds."""
+ALERTS_S, ROLLOUTS_S, RETENTION_S = 5.0, 2.0, 3600.0
+"""Intervals of the look for alerts, at rollouts, and for old events, seconds."""
 SUBSCRIPTIONS = ("+/+/event", "+/+/snapshot", "+/status", "+/reported")
 MAX_IMAGE_BYTES = 2_000_000
 """Largest image that the hub keeps, bytes: a full frame of 4K has about 1,500,000."""
@@ -50,6 +50,7 @@ SET_ONLINE = """
     ON CONFLICT (name) DO UPDATE SET online = excluded.online"""
 DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
 PURGES = "SELECT id FROM purge ORDER BY id"
+ROLLOUTS = "SELECT id, wave, state FROM rollout ORDER BY id"
 SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
 log = structlog.get_logger()
 
@@ -74,6 +75,7 @@ class HubServer:
         self._database = Outage("database", Backoff())
         self._webhook = Outage("webhook of alerts", Backoff())
         self._alerts = Chore("alerts", self._check_alerts, interval_s=ALERTS_S)
+        self._rollouts = Chore("rollouts", self._advance, interval_s=ROLLOUTS_S)
         self._retention = Chore("retention", self._drop_old, interval_s=RETENTION_S)
         self._posts = ThreadPoolExecutor(1, "alerts")
         self._connection: MqttConnection | None = None
@@ -102,6 +104,7 @@ class HubServer:
         while not self._stop.is_set():
             self._web.check()
             self._alerts.check()
+            self._rollouts.check()
             self._retention.check()
             self._step()
         self._web.stop()
@@ -186,6 +189,7 @@ class HubServer:
             finish_purges(db)
             devices = db.execute(DEVICES).fetchall()
             state = file_state(self._lists), devices, db.execute(PURGES).fetchall()
+            state += tuple(db.execute(ROLLOUTS))
             if state == self._state:
                 return
             self._fleet.lives.sites = {name: site or "" for name, site, *_ in devices}
@@ -211,6 +215,12 @@ class HubServer:
             if url:
                 self._posts.submit(self._post, url, alert)
             yield
+
+    def _advance(self) -> Iterator[None]:
+        with self._fleet.history.opened() as db:
+            for (change,) in db.execute("SELECT advance_rollouts()").fetchall():
+                log.info("rollout", change=change)
+        yield
 
     def _post(self, url: str, alert: dict[str, Any]) -> None:
         """Sends an alert to the webhook, at any number of attempts until `stop`."""

@@ -16,6 +16,7 @@ from plateid.errors import SourceError
 from plateid.hub.enrolment import Authority, digest_of
 from plateid.hub.history import FleetHistory
 from plateid.hub.pages import PAGES, ROUTES
+from plateid.hub.rollout_pages import ROLLOUT_ROUTES
 from plateid.web.access import Access, LoginSession
 from plateid.web.credentials import credentials_file, require_password
 from plateid.web.live import Live
@@ -113,7 +114,7 @@ class FleetSite:
         self.lives.of_all = live
         site = Site(config, live, access, self.history, report=report, **options)
         site.pages, site.view = PAGES, self.view
-        app = application(site, ROUTES)
+        app = application(site, [*ROLLOUT_ROUTES, *ROUTES])
         app.state.fleet = self
         return site, app
 

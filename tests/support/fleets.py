@@ -1,5 +1,6 @@
 """Events of a fleet in the database of a hub."""
 
+import json
 import re
 import threading
 import urllib.error
@@ -7,19 +8,20 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
+from plateid.bundles.trial import BundleTrial
 from plateid.config.hub import DatabaseConfig, HubConfig
-from plateid.config.outputs import ListsConfig
+from plateid.config.load import load_config
+from plateid.config.outputs import ListsConfig, MqttConfig
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.fleet_link import FleetLink, enrol, hub_lists, link_folder
 from plateid.hub.database import connect, make_partitions, month_of
 from plateid.hub.server import HubServer
-from plateid.outputs.mqtt import MqttPublisher
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
 from tests.support.samples import NOON, make_publisher
@@ -107,12 +109,36 @@ def served_hub(config: HubConfig) -> Iterator[ServedHub]:
 
 @dataclass
 class LinkedDevice:
-    """A device with a store and a list that is connected to the broker and to its hub."""
+    """A device with a store, a list and bundles that is connected to the broker and to its hub.
 
+    `health` are values of its health report.
+    """
+
+    file: Path
     store: EventStore
     lists: ListFile
-    link: FleetLink
-    publisher: MqttPublisher
+    trial: BundleTrial
+    health: dict[str, object] = field(default_factory=dict)
+
+    def connect(self, config: MqttConfig) -> None:
+        """Starts the publisher and the link."""
+        self.publisher = make_publisher(
+            config, self.store, name=self.file.stem, health=lambda: json.dumps(self.health)
+        )
+        self.link = FleetLink(self.store.path, self.lists, self.publisher, self.trial)
+        self.publisher.start()
+        self.link.start()
+
+    def step(self) -> None:
+        """Does what the main thread of a service does periodically, and reports its health."""
+        self.link.check()
+        self.trial.check()
+        self.publisher.report()
+
+    @property
+    def bundle(self) -> str:
+        """The name of the bundle that the next service uses, without its digits."""
+        return load_config(self.file).models.bundle.name.rpartition("-")[0]
 
     def match(self, plate: str) -> str:
         """Returns the kind of the entry that a plate matches; empty: none."""
@@ -123,7 +149,10 @@ class LinkedDevice:
 
 @contextmanager
 def linked_device(folder: Path, hub: ServedHub, name: str, own: str = "") -> Iterator[LinkedDevice]:
-    """Enrols a device, unless it is, and runs its link; `own` is its own list."""
+    """Enrols a device, unless it is, and runs its link; `own` is its own list.
+
+    Its bundles are signed with the keys in `trusted/`.
+    """
     file = folder / f"{name}.sqlite3"
     if not link_folder(file).exists():
         _, page = hub.post("/devices", do="enrol", device=name)
@@ -131,14 +160,18 @@ def linked_device(folder: Path, hub: ServedHub, name: str, own: str = "") -> Ite
         enrol(hub.address, code, file, None)
     (folder / f"{name}.csv").write_text("plate,list\n" + own)
     lists = ListFile(ListsConfig(file=folder / f"{name}.csv"), ("gate",), of_hub=hub_lists(file))
+    config = folder / f"{name}.toml"
+    config.write_text(
+        f'models = {{installed = "{name}-models", trusted_keys = "trusted"}}\n'
+        f'[[camera]]\nname = "gate"\nurl = "{name}.mp4"\n'
+    )
+    models = load_config(config).models
+    trial = BundleTrial(models, file=config, lists=lambda: lists.lists, restart=lambda: None)
     with closing(EventStore(file)) as store:
-        publisher = make_publisher(hub.config.mqtt, store, name=name)
-        link = FleetLink(file, lists, publisher.set_reported)
-        publisher.handle("desired", link.receive)
-        publisher.start()
-        link.start()
+        device = LinkedDevice(config, store, lists, trial)
+        device.connect(hub.config.mqtt)
         try:
-            yield LinkedDevice(store, lists, link, publisher)
+            yield device
         finally:
-            link.stop()
-            publisher.stop(1)
+            device.link.stop()
+            device.publisher.stop(1)

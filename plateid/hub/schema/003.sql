@@ -79,7 +79,7 @@ CREATE FUNCTION falls(of text, since timestamptz, new bigint DEFAULT NULL)
   ), expected AS (
     SELECT sum(seconds * per_s) AS passes FROM known JOIN usual ON clock = extract(hour FROM hour) WHERE is_recent
   )
-  SELECT each.kind, each.reason FROM sums AS old, sums AS now, expected CROSS JOIN LATERAL (VALUES
+  SELECT each.kind, each.reason FROM sums AS now LEFT JOIN sums AS old ON NOT old.is_recent, expected CROSS JOIN LATERAL (VALUES
     ('hit rate', now.hit_rate < old.hit_rate - 0.05,
       format('hit rate falls from %s to %s', round(old.hit_rate, 2), round(now.hit_rate, 2))),
     ('confidence', least(old.passes, now.passes) >= 30 AND now.confidence < old.confidence - 0.05,
@@ -88,10 +88,10 @@ CREATE FUNCTION falls(of text, since timestamptz, new bigint DEFAULT NULL)
       format('%s plates instead of %s', round(now.passes), round(expected.passes))),
     ('latency', now.latency_ms > 1.5 * old.latency_ms,
       format('latency rises from %s to %s ms', round(old.latency_ms), round(now.latency_ms))),
-    ('restarts', now.restarts > 3 + 2 * now.seconds * old.restarts / nullif(old.seconds, 0),
+    ('restarts', now.restarts > 3 + coalesce(2 * now.seconds * old.restarts / nullif(old.seconds, 0), 0),
       format('%s restarts', now.restarts))
   ) AS each (kind, is_worse, reason)
-  WHERE now.is_recent AND NOT old.is_recent AND each.is_worse $$;
+  WHERE now.is_recent AND each.is_worse $$;
 
 CREATE FUNCTION note_health() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -142,3 +142,78 @@ CREATE OR REPLACE VIEW fault AS
     ('clock', health ->> 'clock_synced' = 'false'),
     ('accuracy', falls <> '{}')) AS state (kind, is_fault)
   WHERE is_fault AND revoked_at IS NULL;
+
+-- The waves of rollouts: numbers of devices by state, and some problems.
+CREATE VIEW rollout_wave AS
+  SELECT rollout, wave, sum(devices)::integer AS devices, sum(healthy)::integer AS healthy,
+    sum(errors)::integer AS errors, jsonb_object_agg(state, devices) AS states,
+    (array_agg(problems) FILTER (WHERE problems <> ''))[1:6] AS problems
+  FROM (
+    SELECT rollout, wave, state, count(*) AS devices, count(*) FILTER (WHERE is_healthy) AS healthy,
+      count(problem) AS errors,
+      array_to_string((array_agg(device || ': ' || problem ORDER BY device) FILTER (WHERE problem IS NOT NULL))[1:20], '; ') AS problems
+    FROM rollout_progress GROUP BY 1, 2, 3) AS by_state
+  GROUP BY 1, 2;
+
+-- What the page of rollouts shows.
+CREATE VIEW rollout_state AS
+  SELECT id, target, bundle, version, started_at, hold, max_errors, wave, state, reason,
+    ARRAY(SELECT to_jsonb(each) FROM rollout_wave AS each WHERE rollout = id ORDER BY each.wave) AS waves
+  FROM rollout;
+
+-- Ends a rollout. Rolled back: the devices of a wave, or of all, get the bundle before; those that
+-- have not begun keep theirs. Returns whether it has not ended before.
+CREATE FUNCTION end_rollout(ended bigint, new_state text, why text, of_wave integer DEFAULT NULL)
+  RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE rollout SET state = new_state, reason = why WHERE id = ended
+    AND (state = 'running' OR new_state = 'rolled back');
+  IF NOT FOUND THEN
+    RETURN FALSE;
+  END IF;
+  IF new_state = 'rolled back' THEN
+    UPDATE rollout_device SET wanted = 'roll back' WHERE rollout = ended
+      AND (wanted IS NOT NULL OR state <> 'waiting') AND wave = coalesce(of_wave, wave);
+  END IF;
+  IF new_state <> 'done' THEN
+    UPDATE rollout_device SET wanted = NULL WHERE rollout = ended AND state = 'waiting' AND wanted = 'install';
+  END IF;
+  RETURN TRUE;
+END $$;
+
+CREATE FUNCTION start_wave(started bigint) RETURNS void LANGUAGE sql AS $$
+  UPDATE rollout_device AS each SET wanted = 'install' FROM rollout
+  WHERE id = started AND each.rollout = id AND each.wave = rollout.wave $$;
+
+-- Notes what devices report, starts waves and ends rollouts, by the rules of Eclipse hawkBit: more
+-- errors in a wave than the threshold stop the rollout; the next wave starts when 80 % of the
+-- devices are healthy, as some may be away. Returns each change.
+CREATE FUNCTION advance_rollouts() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  each record;
+  why text;
+BEGIN
+  UPDATE rollout_device SET state = said ->> 'state', reason = said ->> 'reason', state_at = now()
+    FROM (SELECT name, reported -> 'bundle' AS said FROM device) AS report
+    WHERE name = device AND said ->> 'rollout' = rollout::text
+      AND (state, reason) <> (said ->> 'state', said ->> 'reason');
+  FOR each IN SELECT id, max_errors, rollout.wave AS last, rollout_wave.* FROM rollout
+      JOIN rollout_wave ON rollout_wave.rollout = id
+      WHERE state = 'running' AND rollout_wave.wave <= rollout.wave ORDER BY id, rollout_wave.wave LOOP
+    IF 100 * each.errors > each.max_errors * each.devices THEN
+      why := format('wave %s: %s of %s devices failed', each.wave, each.errors, each.devices);
+      IF end_rollout(each.id, 'rolled back', why, each.wave) THEN
+        RETURN NEXT format('rollout %s rolled back: %s', each.id, why);
+      END IF;
+    ELSIF each.wave = each.last AND 100 * each.healthy >= 80 * each.devices THEN
+      UPDATE rollout SET wave = wave + 1 WHERE id = each.id AND state = 'running'
+        AND wave < (SELECT max(wave) FROM rollout_device WHERE rollout = each.id);
+      IF FOUND THEN
+        PERFORM start_wave(each.id);
+        RETURN NEXT format('rollout %s: wave %s starts', each.id, each.wave + 1);
+      ELSIF each.healthy + each.errors = each.devices AND end_rollout(each.id, 'done', '') THEN
+        RETURN NEXT format('rollout %s done', each.id);
+      END IF;
+    END IF;
+  END LOOP;
+END $$;

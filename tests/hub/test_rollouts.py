@@ -1,0 +1,144 @@
+"""Bundles in waves: a real hub, broker and PostgreSQL, and links of devices with real bundles."""
+
+import itertools
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from plateid.bundles import trial
+from plateid.commands.main import main
+from plateid.config.hub import HubConfig, HubMqttConfig
+from plateid.config.service import WebConfig
+from plateid.hub import server
+from plateid.hub.rollouts import wave_of
+from tests.hub.test_ingest import ingesting
+from tests.support.broker import free_port, until
+from tests.support.fleets import LinkedDevice, linked_device, served_hub
+from tests.support.packed import write_keys, write_packed
+
+WAIT_S = 60
+
+
+@pytest.fixture
+def config(tmp_path, started_broker, database, monkeypatch):
+    """A hub with signed bundles, whose devices decide at once."""
+    monkeypatch.setattr(trial, "MIN_READS", 0)
+    monkeypatch.setattr(server, "ROLLOUTS_S", 0.2)
+    key = write_keys(tmp_path, "ours")
+    made = HubConfig(
+        database=database,
+        folder=tmp_path / "hub",
+        trusted_keys=tmp_path / "trusted",
+        mqtt=HubMqttConfig(port=started_broker.port),
+        web=WebConfig(port=free_port()),
+    )
+    (tmp_path / "hub.toml").write_text(
+        f'trusted_keys = "trusted"\n[database]\nurl = "{database.url}"\n'
+    )
+    for version, name in enumerate(("ancient", "old", "new"), 1):
+        write_packed(tmp_path, key, name=name, header=f"version = {version}")
+    with ingesting(made):
+        yield made
+
+
+def roll_out(config: HubConfig, name: str, *options: str) -> tuple[int, str]:
+    folder = config.trusted_keys.parent
+    command = ["hub", "rollout", str(folder / f"{name}.tar"), "-c", str(folder / "hub.toml")]
+    done = CliRunner().invoke(main, [*command, "--trial", "0.001", "--hold", "0.0001", *options])
+    return done.exit_code, done.output
+
+
+def select(config: HubConfig, query: str) -> list[tuple]:
+    with psycopg.connect(config.database.url) as db:
+        return db.execute(query.encode()).fetchall()
+
+
+def state(config: HubConfig) -> str:
+    return select(config, "SELECT state FROM rollout ORDER BY id DESC LIMIT 1")[0][0]
+
+
+class Fleet:
+    """Three devices, whose main threads work while a test waits."""
+
+    def __init__(self, devices: list[LinkedDevice]) -> None:
+        self.devices = devices
+        self.seen: set[tuple[str, ...]] = set()
+
+    def until(self, is_so) -> None:
+        def step() -> bool:
+            for device in self.devices:
+                device.step()
+            self.seen.add(self.bundles)
+            return is_so()
+
+        until(step, WAIT_S)
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        return tuple(sorted(device.bundle for device in self.devices))
+
+
+def linked(stack: ExitStack, config: HubConfig, hub) -> Fleet:
+    folder = config.trusted_keys.parent
+    names = ("one", "two", "three")
+    fleet = Fleet([stack.enter_context(linked_device(folder, hub, name)) for name in names])
+    fleet.until(
+        lambda: (
+            select(config, "SELECT count(*) FROM device WHERE health_at > '-infinity'") == [(3,)]
+        )
+    )
+    return fleet
+
+
+def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -> None:
+    with ExitStack() as stack:
+        with served_hub(config) as hub:
+            fleet = linked(stack, config, hub)
+            assert roll_out(config, "old") == (0, "rollout 1: old, 3 devices\n")
+            assert "is still running" in roll_out(config, "new")[1]
+            fleet.until(lambda: fleet.bundles == ("", "", "old"))
+        with served_hub(config):  # a restart in the middle
+            fleet.until(lambda: state(config) == "done")
+            assert fleet.bundles == ("old", "old", "old")
+            assert ("", "old", "old") in fleet.seen, "wave after wave"
+            code, output = roll_out(config, "ancient")
+            assert (code, "version 1 is older than 2, which a device has" in output) == (1, True)
+            assert roll_out(config, "new", "--errors", "0")[0] == 0
+            (canary,) = select(
+                config, "SELECT device FROM rollout_device WHERE rollout = 2 AND wave = 1"
+            )
+            (failing,) = [each for each in fleet.devices if each.file.stem == canary[0]]
+            fleet.seen.clear()
+            fleet.until(lambda: "new" in fleet.bundles)
+            uptimes = itertools.count(100, -1)
+
+            def restarts() -> bool:
+                failing.health["uptime_s"] = next(uptimes)
+                return state(config) == "rolled back"
+
+            fleet.until(restarts)
+            fleet.until(lambda: fleet.bundles == ("old", "old", "old"))
+        assert fleet.seen == {("old", "old", "old"), ("new", "old", "old")}
+        reason = select(config, "SELECT reason FROM rollout WHERE id = 2")
+        assert reason == [("wave 1: 1 of 1 devices failed",)]
+        others = select(
+            config, "SELECT state, wanted FROM rollout_device WHERE rollout = 2 AND wave > 1"
+        )
+        assert others == [("waiting", None)] * 2
+        assert [each.link._reported.bundle.rollout for each in fleet.devices].count(2) == 1
+        assert failing.link._reported.bundle.model_dump() == {
+            "rollout": 2,
+            "state": "rolled back",
+            "reason": "by the hub",
+        }
+
+
+@pytest.mark.parametrize(
+    ("devices", "waves"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (49, [1, 4, 44]), (1000, [20, 80, 900])]
+)
+def test_waves_have_two_and_ten_percent_and_all(devices, waves) -> None:
+    found = [wave_of(index, devices) for index in range(devices)]
+    assert [found.count(wave) for wave in (1, 2, 3)] == waves
+    assert found == sorted(found)
