@@ -15,7 +15,6 @@ from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
-from plateid.core.wording import counted
 from plateid.errors import ConfigError, ServiceError, os_errors_as
 from plateid.files import replace_text
 
@@ -126,9 +125,7 @@ def rollout(path: Path, archive: str, **plan: Any) -> None:
 
     values = checked(Plan, plan, subject="plateid hub rollout")
     with database_errors(config.database), connect(config.database, purpose="rollout") as db:
-        started = start(db, fetch_archive(archive), config.trusted_keys, values)
-    devices = len(started["devices"])
-    click.echo(f"rollout {started['id']}: {started['bundle']}, {counted(devices, 'device')}")
+        click.echo(start(db, fetch_archive(archive), keys=config.trusted_keys, plan=values))
 
 
 @hub.command(epilog="Example: plateid hub gaps -c hub.toml")

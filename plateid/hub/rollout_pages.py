@@ -1,7 +1,7 @@
 """The page of rollouts: start, progress, stop, roll back; and the archives that devices fetch."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg.rows import dict_row
 from starlette.concurrency import run_in_threadpool
@@ -71,14 +71,13 @@ async def upload(request: Request) -> Response:
     async with site_of(request).uploading:  # one at a time
         data = await read_body(request, KIND, MAX_BYTES, timeout_s=UPLOAD_S)
         started = await run_in_threadpool(_start, fleet_of(request), (data, signature), plan)
-    shown = {key: started[key] for key in ("id", "bundle", "version", "devices")}
-    await run_in_threadpool(log_change, request, "rollout: start", **plan.model_dump())
-    return JSONResponse(shown, 202)
+    await run_in_threadpool(log_change, request, "rollout: start", started=started)
+    return JSONResponse({"started": started}, 202)
 
 
-def _start(fleet: "FleetSite", archive: tuple[bytes, bytes], plan: Plan) -> dict[str, Any]:
+def _start(fleet: "FleetSite", archive: tuple[bytes, bytes], plan: Plan) -> str:
     with fleet.history.opened(STORE_S) as db:
-        return start(db, archive, fleet.hub.trusted_keys, plan)
+        return start(db, archive, keys=fleet.hub.trusted_keys, plan=plan)
 
 
 def bundle(request: Request) -> Response:

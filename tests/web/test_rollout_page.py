@@ -28,6 +28,7 @@ def test_rollout_that_fails_is_shown_and_others_end_by_hand(config, tmp_path, br
         wait(browser, lambda: texts(browser, "#start [role=alert]") != [""])
         (problem,) = texts(browser, "#start [role=alert]")
         assert "bundle: is not signed by a key of" in problem
+        assert "400" in browser.get_log("browser")[0]["message"]
         upload(browser, hub, foreign, tmp_path / "foreign.tar.sig", trial_minutes="0.001")
         wait(browser, lambda: texts(browser, ".rollout .state") == ["running"])
         (tmp_path / "trusted" / "theirs.pem").unlink()  # the devices do not trust this key

@@ -217,3 +217,61 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+
+-- The wave of a device by its place: 2 % of the devices, at least one; 10 %; all.
+CREATE FUNCTION wave_of(place bigint, devices bigint) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN place <= greatest(1, devices / 50) THEN 1
+    WHEN place <= greatest(1 + greatest(1, devices / 50), ceil(devices / 10.0)) THEN 2 ELSE 3 END $$;
+
+-- Starts a rollout to the enrolled devices of a target; those that are online come first. Returns it as a text.
+CREATE FUNCTION start_rollout(made rollout) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  members text[] := ARRAY(SELECT name FROM device WHERE token_sha256 IS NOT NULL
+    AND (made.target = '' OR made.target IN (name, site) OR made.target = ANY(groups))
+    ORDER BY coalesce(online, FALSE) DESC, md5(name || made.sha256));
+  other bigint;
+BEGIN
+  LOCK TABLE rollout IN EXCLUSIVE MODE;
+  IF members = '{}' THEN
+    RAISE EXCEPTION '% has no enrolled device', coalesce(nullif(made.target, ''), 'the fleet');
+  END IF;
+  SELECT max(id) INTO other FROM rollout JOIN rollout_device ON rollout = id
+    WHERE rollout.state = 'running' AND device = ANY(members);
+  IF other IS NOT NULL THEN
+    RAISE EXCEPTION 'rollout % of some of these devices is still running', other;
+  END IF;
+  SELECT max(version) INTO other FROM rollout JOIN rollout_device AS each ON rollout = id
+    WHERE each.state = 'installed' AND device = ANY(members);
+  IF made.version < other THEN
+    RAISE EXCEPTION 'version % is older than %, which a device has', made.version, other;
+  END IF;
+  INSERT INTO rollout (target, bundle, version, sha256, signature, archive, trial_minutes, hold, max_errors)
+    SELECT made.target, made.bundle, made.version, made.sha256, made.signature, made.archive,
+      made.trial_minutes, made.hold, made.max_errors RETURNING id INTO other;
+  INSERT INTO rollout_device (rollout, device, wave) SELECT other, name, wave_of(place, cardinality(members))
+    FROM unnest(members) WITH ORDINALITY AS member (name, place);
+  PERFORM start_wave(other);
+  RETURN format('rollout %s: %s %s to %s devices', other, made.bundle, made.version, cardinality(members));
+END $$;
+
+-- The counters that are missing in a row of `sequence`.
+CREATE FUNCTION gaps(each sequence) RETURNS int8multirange LANGUAGE sql IMMUTABLE AS $$
+  SELECT int8multirange(int8range(1, greatest(each.last + 1, upper(each.seen), 1))) - each.seen $$;
+
+-- The gaps to ask devices for now: those of two looks, as a message may be late. A device is asked
+-- if its health report is less than two minutes old, for the same events ever more rarely up to once
+-- an hour. Several hubs may look at once.
+CREATE FUNCTION due_gaps(look_s integer)
+  RETURNS TABLE (device text, epoch bigint, missing int8multirange) LANGUAGE sql AS $$
+  WITH gap AS (
+    SELECT device, epoch, missing AS before, gaps(sequence) AS after FROM sequence
+    WHERE request_at <= now() AND (isempty(gaps(sequence)) OR EXISTS (
+      SELECT FROM device WHERE name = sequence.device AND health_at > now() - interval '120 seconds'))
+    ORDER BY request_at LIMIT 1000 FOR UPDATE OF sequence SKIP LOCKED
+  )
+  UPDATE sequence SET missing = after,
+    requests = CASE WHEN before = after AND NOT isempty(after) THEN requests + 1 ELSE 0 END,
+    request_at = CASE WHEN isempty(after) THEN 'infinity' ELSE now() + interval '1 second'
+      * least(3600, look_s * CASE WHEN before = after THEN 2 ^ least(requests, 12) ELSE 1 END) END
+  FROM gap WHERE (sequence.device, sequence.epoch) = (gap.device, gap.epoch)
+  RETURNING gap.device, gap.epoch, before * after $$;
