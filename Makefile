@@ -54,7 +54,7 @@ test: debian lint .venv-train/stamp ## Install Debian packages and run all tests
 test-system: debian .venv/dev.stamp
 	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/systemd tests/firmware/deb \
 	  tests/power_cuts
-	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider -m root tests/app tests/store
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider -m root tests/app tests/store tests/hub
 	$(SUDO) .venv/bin/python -B -m tests.campaign --minutes 2 --seed 51
 
 # Leaves the processor to test-system, whose tests have time-outs: at a low priority, and without

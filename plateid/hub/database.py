@@ -20,14 +20,16 @@ SCHEMA_LOCK = 0x504C4944
 MONTHS_AHEAD = 2
 """Number of months after the present one whose partitions the hub makes ahead."""
 PARTITION = "CREATE TABLE IF NOT EXISTS {} PARTITION OF event FOR VALUES FROM ({}) TO ({})"
-KEEPALIVE = {
+CONNECTION = {
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""Time-outs of the connection: seconds, and milliseconds without an answer of TCP."""
+"""Text is UTF-8, also if the database does not know it (SQL_ASCII). Time-outs: seconds, and
+milliseconds without an answer of TCP."""
 SERVER_KEEPALIVE = """
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
     SET tcp_user_timeout = 20000"""
@@ -38,7 +40,7 @@ def connect(config: DatabaseConfig, *, purpose: str) -> psycopg.Connection:
     """Connects with autocommit; PostgreSQL shows `purpose`. Raises StoreError."""
     tls = {} if config.is_local else {"sslmode": "verify-full", "sslrootcert": "system"}
     with database_errors(config):
-        options: dict[str, Any] = KEEPALIVE | tls | conninfo_to_dict(config.url)
+        options: dict[str, Any] = CONNECTION | tls | conninfo_to_dict(config.url)
         options["application_name"] = f"plateid {purpose}"
         if config.password_file is not None:
             options["password"] = _read_password(config.password_file)

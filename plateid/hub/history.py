@@ -152,12 +152,11 @@ class FleetHistory:
 
     def with_images(self, events: Iterable[Event]) -> set[str]:
         """Returns the ids of events whose image the hub has."""
-        by_digest = {
-            event["snapshot"]["sha256"]: event["id"] for event in events if event["snapshot"]
-        }
+        digests = {each["id"]: each["snapshot"]["sha256"] for each in events if each["snapshot"]}
         statement = "SELECT sha256 FROM snapshot WHERE sha256 = ANY(%s)"
         with self.opened() as db:
-            return {by_digest[digest] for (digest,) in db.execute(statement, (list(by_digest),))}
+            known = {digest for (digest,) in db.execute(statement, (list(digests.values()),))}
+        return {id_ for id_, digest in digests.items() if digest in known}
 
     def image(self, event: Event) -> bytes | None:
         """Returns the image of an event (JPEG); None if the hub has none."""

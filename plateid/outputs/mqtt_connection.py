@@ -28,7 +28,7 @@ WINDOW = 20
 """Maximum number of messages without PUBACK. A broker may allow fewer (Receive Maximum)."""
 OWN_PACKET_LIMIT_BYTES = 65536
 """Longest message that plateid accepts, bytes. Messages of its subscriptions are shorter."""
-PROTOCOL_PACKET_LIMIT_BYTES = 268_435_455
+MAX_PACKET_BYTES = 268_435_455
 """Longest message that MQTT allows, bytes: the limit if the broker states none."""
 ONLINE, OFFLINE = "online", "offline"
 """Retained payloads of the availability topic."""
@@ -58,6 +58,7 @@ class MqttConnection:
     """An established connection, for one thread; `window` bounds messages without PUBACK.
 
     A refused subscription is tried again: a cluster refuses some for seconds after a node's death.
+    A broker that keeps no retained messages gets them as normal ones (MQTT 5 only).
     """
 
     def __init__(
@@ -78,11 +79,10 @@ class MqttConnection:
         """
         self.window = WINDOW
         self.protocol = protocol
-        self.max_packet_bytes = PROTOCOL_PACKET_LIMIT_BYTES
+        self.max_packet_bytes = MAX_PACKET_BYTES
         self._broker = config.brokers[0]
         self._endpoint = str(self._broker)
         self._pipe = pipe
-        self._user = config.username
         unset = [key for key in ("tls", "certificate_file") if not getattr(config, key)]
         hint = f"; mqtt.{unset[0]} is not set" if unset else ""
         self._lost_reason = f"it closes the connection without an answer{hint}"
@@ -92,19 +92,27 @@ class MqttConnection:
         self._subscriptions: dict[str, Outage] = {}
         self._awaiting_suback: dict[int | None, str] = {}
         self._refused: set[str] = set()
-        self._established = False
+        self._established, self._retains = False, True
         self._tls_alert: str | None = None
         self._end_reason: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
         self._set_callbacks()
         self._client.manual_ack_set(session is not None)
         limited = will_topic is not None and protocol == MQTTProtocolVersion.MQTTv5
-        self._connect(_properties(session) if session or limited else None, session)
-        self._await_answer()
+        options: dict[str, Any] = {} if session is None else {"clean_start": False}
+        options["properties"] = _properties(session) if session or limited else None
+        try:
+            self._connect(options)
+        except BrokerError:
+            if will_topic is None or self._end_reason != "Retain not supported":
+                raise
+            self._client.will_set(will_topic, OFFLINE, qos=1)
+            self._end_reason = None
+            self._connect(options)
 
     def publish(self, topic: str, payload: str | bytes, *, qos: int, retain: bool) -> int:
         """Queues a message for `poll`; returns the number of its `Ack`, if `qos` is 1."""
-        message = self._client.publish(topic, payload, qos=qos, retain=retain).mid
+        message = self._client.publish(topic, payload, qos=qos, retain=retain and self._retains).mid
         if qos:
             self._awaiting_ack.add(message)
         return message
@@ -157,15 +165,13 @@ class MqttConnection:
         self._client.on_message = lambda _, __, message: self._messages.append(message)
         self._client.on_log = self._on_log
 
-    def _connect(self, properties: Properties | None, session: Session | None) -> None:
+    def _connect(self, options: dict[str, Any]) -> None:
         try:
-            host, port = self._broker.host, self._broker.port
-            options: dict[str, Any] = {} if session is None else {"clean_start": False}
-            self._client.connect(host, port, KEEPALIVE_S, properties=properties, **options)
-        except ssl.SSLError as error:
-            raise BrokerError(self._endpoint, tls_reason(error)) from error
+            self._client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, **options)
         except (OSError, UnicodeError) as error:
-            raise BrokerError(self._endpoint, reason_of(error)) from error
+            reason = tls_reason(error) if isinstance(error, ssl.SSLError) else reason_of(error)
+            raise BrokerError(self._endpoint, reason) from error
+        self._await_answer()
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
@@ -175,15 +181,14 @@ class MqttConnection:
                 self.close()
                 raise BrokerError(self._endpoint, "timed out: it accepts but does not answer")
             self._wait(left_s)
-        if self._end_reason == "Unsupported protocol version":
-            raise UnknownProtocolError(self._endpoint, self._end_reason)
         if self._end_reason is not None:
-            raise BrokerError(self._endpoint, self._end_reason)
+            is_old = self._end_reason == "Unsupported protocol version"
+            kind = UnknownProtocolError if is_old else BrokerError
+            raise kind(self._endpoint, self._end_reason)
 
     def _wait(self, timeout_s: float) -> None:
         client = self._client
-        sock = client.socket()
-        if sock is None:
+        if (sock := client.socket()) is None:
             return
         poller = select.poll()  # `select.select` refuses descriptors beyond 1023
         poller.register(sock, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
@@ -205,23 +210,20 @@ class MqttConnection:
         self._established = not reason.is_failure
         self._lost_reason = "connection lost"
         if reason in ("Bad user name or password", "Not authorized"):
-            self._end_reason = (
-                f"{reason}: {f'user {self._user}' if self._user else 'no mqtt.username'}"
-            )
+            user = f"user {name}" if (name := self._client.username) else "no mqtt.username"
+            self._end_reason = f"{reason}: {user}"
         elif reason.is_failure:
             self._end_reason = str(reason)
+        self._retains = bool(getattr(properties, "RetainAvailable", True))
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
-        self.max_packet_bytes = getattr(
-            properties, "MaximumPacketSize", PROTOCOL_PACKET_LIMIT_BYTES
-        )
+        self.max_packet_bytes = getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES)
 
     def _on_disconnect(
         self, _: Any, __: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
         explained = flags.is_disconnect_packet_from_server or reason == "Keep alive timeout"
-        self._end_reason = self._end_reason or (
-            str(reason) if explained else self._tls_alert or self._lost_reason
-        )
+        found = str(reason) if explained else self._tls_alert or self._lost_reason
+        self._end_reason = self._end_reason or found
 
     def _on_publish(self, _: Any, __: Any, message: int, reason: ReasonCode, ___: Any) -> None:
         """Keeps PUBACKs. paho calls this for QoS 0 as well, after the message was written."""
@@ -254,15 +256,14 @@ def newest_protocol(config: MqttConfig, client_id: str, pipe: SelfPipe) -> MQTTP
     Sends neither last will nor limits: amqtt does not answer a CONNECT of version 5 with them.
     Raises BrokerError if the broker cannot be reached, refuses the connection, or does not answer.
     """
-    newest = MQTTProtocolVersion.MQTTv5
     try:
         connection = MqttConnection(config, client_id, pipe=pipe)
     except UnknownProtocolError:
-        newest = MQTTProtocolVersion.MQTTv311
-        connection = MqttConnection(config, client_id, pipe=pipe, protocol=newest)
+        older = MQTTProtocolVersion.MQTTv311
+        connection = MqttConnection(config, client_id, pipe=pipe, protocol=older)
     connection.disconnect()
     connection.close()
-    return newest
+    return connection.protocol
 
 
 def _properties(session: Session | None) -> Properties:

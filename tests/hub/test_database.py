@@ -13,6 +13,7 @@ from plateid.core.lists import FOLDED
 from plateid.core.text import CHARSET
 from plateid.errors import StoreError
 from plateid.hub.database import connect, make_partitions, migrate, month_of, months_ahead
+from plateid.hub.purge import drop_old
 from tests.support.broker import free_port
 from tests.support.postgres import Postgres
 
@@ -59,6 +60,15 @@ def test_database_that_is_away_is_named_without_its_password() -> None:
     with pytest.raises(StoreError, match=f"127.0.0.1:{port}/plates: .*refused") as failure:
         migrate(config)
     assert "geheim" not in str(failure.value)
+
+
+def test_database_without_utf_8_is_used(postgres: Postgres) -> None:
+    """As `initdb` makes it in a container without a locale."""
+    config = postgres.create("template0", "ENCODING 'SQL_ASCII' LOCALE 'C'")
+    migrate(config)
+    with connect(config, purpose="test") as db:
+        assert list(drop_old(db, 60)) == []
+        assert db.execute("SELECT text 'Î'").fetchone() == ("Î",)
 
 
 def test_password_comes_from_a_file(database: DatabaseConfig, tmp_path: Path) -> None:

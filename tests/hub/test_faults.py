@@ -1,13 +1,22 @@
 """Servers that fail: nothing is acknowledged that is not stored."""
 
-from contextlib import ExitStack
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from plateid.config.hub import DatabaseConfig
+from plateid.hub.ingest import Ingest
 from tests.hub.campaign import Fleet, campaign, parsed
 from tests.hub.test_ingest import config, fresh, ingesting, rows, send  # noqa: F401 - fixtures
 from tests.support.broker import until
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.disks import fill, mounted
 from tests.support.postgres import Postgres
 from tests.support.samples import said
 
@@ -35,6 +44,75 @@ def test_events_wait_while_the_database_is_read_only(config, send, postgres, log
     administer(postgres, f"ALTER DATABASE {name} RESET default_transaction_read_only", ends)
     with ingesting(config):  # the broker gives it what is not acknowledged
         until(lambda: len(rows(config, "SELECT 1 FROM event")) == 3, 30)
+
+
+@pytest.mark.root
+def test_events_wait_while_the_disk_of_the_database_is_full(config, send, logs) -> None:  # noqa: F811
+    count = 300
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        Path(name).chmod(0o755)
+        size = ("-t", "tmpfs", "-o", "size=200m", "tmpfs")
+        disk = stack.enter_context(mounted(Path(name) / "disk", *size))
+        server = stack.enter_context(closing(Postgres(disk)))
+        server.start(fsync="off")
+        own = config.model_copy(update={"database": server.create()})
+        with ingesting(own):
+            send(fresh(1))
+            until(lambda: rows(own, "SELECT 1 FROM event"))
+            ballast = fill(disk)
+            for seq in range(2, count + 1):
+                send(fresh(seq))
+            until(lambda: any("No space left" in reason for reason in said(logs, "outage starts")))
+        assert len(rows(own, "SELECT 1 FROM event")) < count
+        ballast.unlink()
+        with ingesting(own):  # the broker gives it what is not acknowledged
+            until(lambda: len(rows(own, "SELECT 1 FROM event")) == count, 30)
+
+
+def test_events_wait_while_the_database_is_of_a_newer_version(config, send, logs) -> None:  # noqa: F811
+    with ingesting(config):  # the broker keeps messages from now on
+        rows(config, "INSERT INTO schema_version VALUES (999) RETURNING 1")
+    send(fresh(1))
+    hub = Ingest(config)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hub.run)
+        until(lambda: any("newer version" in reason for reason in said(logs, "outage starts")))
+        assert rows(config, "SELECT 1 FROM event") == []
+        rows(config, "DELETE FROM schema_version WHERE version = 999 RETURNING 1")
+        until(lambda: rows(config, "SELECT 1 FROM event"))
+        hub.stop()
+
+
+@pytest.fixture
+def proxy(postgres) -> Iterator[CuttingProxy]:
+    with closing(CuttingProxy(postgres.port)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("words", "stored"), [(b"{[2,2]", 4), (b"COMMIT", 1)])
+def test_batch_is_stored_once_though_its_connection_is_cut(
+    config,  # noqa: F811
+    send,  # noqa: F811
+    proxy,
+    *,
+    words,
+    stored,
+) -> None:
+    """In the middle, or after COMMIT: then the hub cannot know that the events are stored."""
+    url = re.sub(r":\d+/", f":{proxy.port}/", config.database.url)
+    ingest = config.ingest.model_copy(update={"batch_ms": 500})
+    own = config.model_copy(update={"database": DatabaseConfig(url=url), "ingest": ingest})
+    with ingesting(own) as hub:
+        send(fresh(1))  # makes the partitions
+        until(lambda: hub.counts["stored"])
+        proxy.cut_at = words
+        for seq in range(2, 5):
+            send(fresh(seq))
+        until(lambda: hub.counts["stored"] + hub.counts["known"] == 4, 30)
+        assert hub.counts["stored"] == stored
+    assert proxy.cut_at == b""
+    assert rows(config, "SELECT seq FROM event ORDER BY 1") == [(1,), (2,), (3,), (4,)]
+    assert rows(config, "SELECT seen::text FROM sequence") == [("{[1,5)}",)]
 
 
 def test_killed_servers_and_hubs_lose_and_double_no_acknowledged_event(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ OWNER = "hub"
 class Postgres:
     """A server that may be killed and started again with its data; each test has a database."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path | None = None) -> None:
         self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="plateid-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="plateid-postgres-", dir=disk))
         self._data = self._folder / "data"
         self._databases = 0
         if not os.getuid():
@@ -42,11 +42,11 @@ class Postgres:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._accepts)
 
-    def create(self, template: str = "template1") -> DatabaseConfig:
-        """Makes a database."""
+    def create(self, template: str = "template1", options: str = "") -> DatabaseConfig:
+        """Makes a database; `options` are those of CREATE DATABASE."""
         self._databases += 1
         name = f"test{self._databases}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} " + options)
         with psycopg.connect(self.url("postgres"), autocommit=True) as db:
             db.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return DatabaseConfig(url=self.url(name))
