@@ -1,9 +1,10 @@
 """The bundle that the hub wants on this device: fetched, tried on live traffic, and rolled back."""
 
 import hashlib
+import json
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -28,17 +29,6 @@ class BundleState(BaseModel):
     reason: str = Field("", max_length=1000)
 
 
-class WantedBundle(BaseModel):
-    """A bundle that the hub wants: its archive, and the duration of its trial."""
-
-    rollout: int
-    url: str
-    sha256: str
-    signature: str  # of the archive, hexadecimal
-    minutes: float
-    roll_back: bool
-
-
 class FleetBundle:
     """Installs bundles of the hub; all calls come from the main thread. `last` is to be reported.
 
@@ -52,46 +42,48 @@ class FleetBundle:
         """`file` keeps what is wanted; `fetch` returns the content of a URL, or PlateidError."""
         self.last = last
         self._file, self._trial, self._fetch = file, trial, fetch
-        self._wanted: WantedBundle | None = None
+        self._wanted: dict[str, Any] | None = None
         with suppress(OSError, ValueError):  # nothing is wanted yet
-            self._wanted = WantedBundle.model_validate_json(file.read_bytes())
+            self._wanted = json.loads(file.read_bytes())
         self._thread = threading.Thread()
         self._outage = Outage("bundle of the hub", Backoff())
 
-    def want(self, values: Mapping[str, Any] | None) -> None:
-        """Takes what the hub wants, None: nothing. OSError: it is forgotten at a restart."""
-        self._wanted = WantedBundle.model_validate(values) if values else None
-        replace_text(self._file, self._wanted.model_dump_json() if self._wanted else "")
+    def want(self, wanted: dict[str, Any] | None) -> None:
+        """Takes what the hub wants, None: nothing. OSError: it is forgotten at a restart.
+
+        That is `rollout`, `url`, `sha256` and `signature` (hexadecimal) of the archive, `minutes`
+        of the trial, and whether to `roll_back`.
+        """
+        self._wanted = wanted
+        replace_text(self._file, json.dumps(wanted))
 
     def check(self) -> None:
         """Does the next step, if one is due."""
         if (wanted := self._wanted) is None or self._thread.is_alive():
             return
-        if self.last.rollout != wanted.rollout:
-            self.last = BundleState(rollout=wanted.rollout, state="downloading")
-        digits, trial = wanted.sha256[:HASH_DIGITS], self._trial.report() or {}
-        if wanted.roll_back:
-            self._go_back(digits)
-        elif self._trial.active.endswith(digits):
-            self._note("installed")
-        elif self.last.state == "downloading":
-            if not self._outage.wait_s:
-                self._thread = threading.Thread(
-                    target=self._install, args=(wanted,), name="bundle", daemon=True
-                )
+        if self.last.rollout != wanted["rollout"]:
+            self.last = BundleState(rollout=wanted["rollout"], state="downloading")
+        digits, trial = wanted["sha256"][:HASH_DIGITS], self._trial.report() or {}
+        match self.last.state:
+            case "rolled back" | "failed":
+                pass
+            case _ if wanted["roll_back"]:
+                self._go_back(digits)
+            case _ if self._trial.active.endswith(digits):
+                self._note("installed")
+            case "downloading" if not self._outage.wait_s:
+                self._thread = threading.Thread(target=self._install, args=(wanted,), daemon=True)
                 self._thread.start()
-        elif self.last.state == "installed" or (
-            self.last.state == "trial" and trial.get("state") == "rolled back"
-        ):
-            self._note("rolled back", trial.get("reason") or "another bundle is in use")
+            case "installed":
+                self._note("rolled back", trial.get("reason") or "another bundle is in use")
+            case "trial" if trial.get("state") == "rolled back":
+                self._note("rolled back", trial["reason"])
 
     def _note(self, state: State, reason: str = "") -> None:
         self.last = BundleState(rollout=self.last.rollout, state=state, reason=reason[:1000])
 
     def _go_back(self, digits: str) -> None:
         """Ends a trial, or goes back to the bundle before, unless another one is in use."""
-        if self.last.state in ("rolled back", "failed"):
-            return
         try:
             self._trial.stop(digits, "by the hub")
             if self._trial.active.endswith(digits):
@@ -100,20 +92,21 @@ class FleetBundle:
         except BundleError as error:
             self._note("failed", str(error))
 
-    def _install(self, wanted: WantedBundle) -> None:
-        with self._outage.noted(PlateidError), tempfile.TemporaryDirectory() as folder:
-            data, archive = self._fetch(wanted.url), Path(folder) / "bundle.tar"
-            if hashlib.sha256(data).hexdigest() != wanted.sha256:
-                raise BundleError(wanted.url, "is another archive than that of the rollout")
-            with os_errors_as(BundleError, archive.name):
-                archive.write_bytes(data)
-                archive.with_suffix(f".tar{SUFFIX}").write_bytes(bytes.fromhex(wanted.signature))
-            if self._wanted is wanted:
-                self._try(archive, wanted.minutes)
-
-    def _try(self, archive: Path, minutes: float) -> None:
-        try:
-            self._trial.install(archive, minutes)
-            self._note("trial")
-        except PlateidError as error:
-            self._note("failed", str(error))
+    def _install(self, wanted: dict[str, Any]) -> None:
+        with (
+            self._outage.noted(PlateidError),
+            os_errors_as(BundleError, "bundle of the hub"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            data, archive = self._fetch(wanted["url"]), Path(folder) / "bundle.tar"
+            if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
+                raise BundleError(wanted["url"], "is another archive than that of the rollout")
+            archive.write_bytes(data)
+            archive.with_suffix(f".tar{SUFFIX}").write_bytes(bytes.fromhex(wanted["signature"]))
+            if self._wanted is not wanted:  # the hub has changed its mind meanwhile
+                return
+            try:
+                self._trial.install(archive, wanted["minutes"])
+                self._note("trial")
+            except PlateidError as error:
+                self._note("failed", str(error))

@@ -13,8 +13,8 @@ history         searches all events, as the store of a device does
 desired         the desired state of each device: its list, plates to delete
 enrolment       one-time codes, client certificates, tokens, revocation
 rollouts        bundles in waves; a wave that fails goes back
-purge, alerts   deletion of a plate everywhere, retention; faults of devices
+purge           deletion of a plate everywhere, retention
 site            the site of the web UI, narrowed to the sites of a user
 pages, rollout_pages  live, journeys, devices, rollouts; what devices ask for; URL paths
-server          the process of the web UI, which also sends desired states
+server          the process of the web UI, which also sends desired states and alerts
 """

@@ -5,10 +5,12 @@ import json
 import secrets
 import threading
 import time
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from http.client import HTTPException
 from typing import Any
 
 import psycopg
@@ -20,7 +22,6 @@ from plateid.config.hub import HubConfig
 from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError, errors_as
 from plateid.fleet_link import Reported
 from plateid.hub import desired
-from plateid.hub.alerts import changed_alerts, post
 from plateid.hub.database import migrate
 from plateid.hub.enrolment import write_crl
 from plateid.hub.messages import NAME
@@ -39,6 +40,8 @@ TICK_S = 0.5
 """Longest wait for a message, seconds: a changed list is sent that much later."""
 ALERTS_S, ROLLOUTS_S, RETENTION_S = 5.0, 2.0, 3600.0
 """Intervals of the look for alerts, at rollouts, and for old events, seconds."""
+WEBHOOK_S = 5.0
+"""Time-out of the webhook of alerts, seconds."""
 SUBSCRIPTIONS = ("+/+/event", "+/+/snapshot", "+/status", "+/reported")
 MAX_IMAGE_BYTES = 2_000_000
 """Largest image that the hub keeps, bytes: a full frame of 4K has about 1,500,000."""
@@ -206,7 +209,7 @@ class HubServer:
         """Publishes the starts and ends of alerts."""
         url, prefix = self._config.alerts.webhook, self._config.mqtt.prefix
         with self._fleet.history.opened() as db:
-            changes = list(changed_alerts(db))
+            changes = [change for (change,) in db.execute("SELECT changed_alerts()")]
         for alert in changes:
             log.warning("alert", **alert)
             if self._connection:
@@ -224,9 +227,12 @@ class HubServer:
 
     def _post(self, url: str, alert: dict[str, Any]) -> None:
         """Sends an alert to the webhook, at any number of attempts until `stop`."""
+        body, headers = json.dumps(alert).encode(), {"Content-Type": "application/json"}
+        failures = OSError, ValueError, HTTPException  # the log does not get the URL's secrets
         while not self._stop.wait(self._webhook.wait_s):
-            with self._webhook.noted(PlateidError):
-                post(url, alert)
+            with self._webhook.noted(PlateidError), errors_as(PlateidError, "webhook", *failures):
+                request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s)
+                urllib.request.urlopen(request, timeout=WEBHOOK_S).close()  # noqa: S310
                 return
 
     def _drop_old(self) -> Iterator[None]:

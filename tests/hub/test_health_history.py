@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from plateid.hub.alerts import changed_alerts
 from plateid.hub.recording import Batch, Recorder
 from tests.hub.test_recording import health, recorder  # noqa: F401 - a fixture
 
@@ -40,8 +39,9 @@ def test_accuracy_that_fell_is_an_alert(recorder, last, reason) -> None:  # noqa
     db.execute(LAST, last)
     report(recorder, uptime_s=3601)
     assert db.execute("SELECT falls FROM device").fetchone()[0] == ([reason] if reason else [])
-    alerts = [(change["alert"], change["state"]) for change in changed_alerts(db)]
-    assert alerts == ([("accuracy", "started")] if reason else [])
+    alerts = [change for (change,) in db.execute("SELECT changed_alerts()")]
+    found = [(each["alert"], each["state"]) for each in alerts]
+    assert found == ([("accuracy", "started")] if reason else [])
 
 
 def test_reports_of_an_hour_are_summed_and_lies_are_ignored(recorder) -> None:  # noqa: F811

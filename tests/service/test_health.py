@@ -100,12 +100,14 @@ def test_events_are_counted_by_camera_and_within_a_minute(
 ) -> None:
     now = time.monotonic()
     counter = make_health(store).events
+    assert counter.confidence is None
     for seq in range(3):
         counter.count(event(seq))
-    counter.count(event(4, event_type="plate_left"))
+    counter.count(event(4, event_type="plate_left", confidence=0.8))
     counter.count(event(5, camera="yard"))
     assert [counter.per_minute(name) for name in ("gate", "yard", "x")] == [3, 1, 0]
     assert counter.events("gate") == {"plate_seen": 3, "plate_left": 1}
+    assert counter.confidence == 0.8
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     assert counter.per_minute("gate") == 0
 

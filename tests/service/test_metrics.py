@@ -54,6 +54,15 @@ def served(metrics: Metrics) -> Iterator[int]:
         server.stop()
 
 
+def test_latency_is_the_mean_time_of_both_networks_for_a_frame(store):
+    metrics = Metrics(make_health(store).report)
+    assert metrics.latency_ms is None
+    for seconds in (0.02, 0.04):
+        metrics.detector_s.labels("gate").observe(seconds)
+    metrics.reader_s.labels("gate").observe(0.01)
+    assert metrics.latency_ms == 35
+
+
 def test_metrics_equal_the_health_report(store):
     append(store, 1, 2)
     store.rows("UPDATE delivery SET queued_at = ?", time.time() - 100)

@@ -12,6 +12,7 @@ import pytest
 
 from plateid.core.drawing import encode_jpeg
 from plateid.core.records import Snapshot, rfc3339
+from plateid.store import report_card
 from plateid.store.history import History
 from plateid.store.labels import Label, Labels
 from plateid.store.report_card import (
@@ -122,6 +123,20 @@ def test_report_asks_for_sixty_passes_and_then_says_how_many_are_right(street):
     assert card.published.best == card.right / 60
     assert card.confusions == (("A", "B", card.wrong),)
     assert "Label plates on the page Review, and train with them." in card.advice
+
+
+def test_hit_rate_of_the_health_report_is_that_of_the_card(street, monkeypatch):
+    monkeypatch.setattr(report_card, "WEEK", timedelta(days=36_500))
+    rate = report_card.HitRate(street.path)
+    rate.check()
+    assert rate.value is None
+    confirm(street, 60, **{TEXTS[0]: "WRONG1"})
+    rate.check()
+    assert rate.value is None, "measured every hour"
+    rate = report_card.HitRate(street.path)
+    rate.check()
+    assert rate.value == pytest.approx(make_report(History(street.path), DAY).hit_rate.best)
+    assert rate.value > 0.9
 
 
 def test_labels_of_doubtful_plates_do_not_change_the_hit_rate(street):

@@ -275,3 +275,16 @@ CREATE FUNCTION due_gaps(look_s integer)
       * least(3600, look_s * CASE WHEN before = after THEN 2 ^ least(requests, 12) ELSE 1 END) END
   FROM gap WHERE (sequence.device, sequence.epoch) = (gap.device, gap.epoch)
   RETURNING gap.device, gap.epoch, before * after $$;
+
+CREATE FUNCTION alert_change(device text, kind text, state text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('device', device, 'alert', kind, 'state', state,
+    'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) $$;
+
+-- Updates the table of alerts; returns each start and end.
+CREATE FUNCTION changed_alerts() RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN QUERY INSERT INTO alert (device, kind) SELECT device, kind FROM fault
+    ON CONFLICT DO NOTHING RETURNING alert_change(device, kind, 'started');
+  RETURN QUERY DELETE FROM alert WHERE (device, kind) NOT IN (SELECT device, kind FROM fault)
+    RETURNING alert_change(device, kind, 'ended');
+END $$;
