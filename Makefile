@@ -16,6 +16,8 @@ QEMU := qemu-user-binfmt arch-test systemd-repart rauc squashfs-tools mtools dos
   initramfs-tools-core
 # Packages that `make container` needs.
 CONTAINER := buildah crun mmdebstrap netavark podman qemu-user-binfmt
+# Packages that `make compose-test` needs.
+COMPOSE := aardvark-dns podman-compose
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' plateid/__init__.py)
 # Rooms whose tests need no server, camera or network file: together less than 40 s on two cores.
 QUICK := tests/core tests/config tests/pipeline tests/docs/test_pages.py
@@ -24,7 +26,7 @@ DEVICE := --ignore=tests/train --ignore=tests/systemd --ignore=tests/firmware/de
   --ignore=tests/firmware/qemu --ignore=tests/power_cuts --ignore=tests/packaging --ignore=tests/homeassistant
 
 .DEFAULT_GOAL := help
-.PHONY: archive-bench help demo hub quick test test-system test-train test-firmware release wheel-test container container-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
+.PHONY: archive-bench help demo hub quick test test-system test-train test-firmware release wheel-test container container-test compose-test addon-test homeassistant-test fuzz audit sbom lint format docs lock debian firmware-debian apt login publish install install-units
 .DELETE_ON_ERROR:
 
 # Versions of the tools that only `make fuzz` and `make audit` need, each in its own environment.
@@ -97,7 +99,12 @@ container: ## Build the container image with buildah; ARCH=arm64 emulates; BUILD
 	$(SUDO) env BUILD_FROM='$(BUILD_FROM)' EXTRA='$(EXTRA)' firmware/container/build $(ARCH)
 
 container-test: .venv/dev.stamp ## Run the image of `make container` with podman and a real broker; ARCH=arm64 emulates
-	$(SUDO) env ARCH='$(ARCH)' .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info tests/packaging/test_container.py
+	$(SUDO) env ARCH='$(ARCH)' EXTRA='$(EXTRA)' .venv/bin/python -B -m pytest -p no:cacheprovider --log-cli-level=info tests/packaging/test_container.py
+
+compose-test: .venv/dev.stamp ## Run the compose files with podman-compose and the image of `make container`
+	@dpkg -s $(COMPOSE) > /dev/null 2>&1 || \
+	  ($(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(COMPOSE))
+	$(SUDO) .venv/bin/python -B -m pytest -p no:cacheprovider tests/packaging/test_compose.py
 
 # CI runs the tests of ingress in `make test`.
 addon-test: .venv/dev.stamp ## Test the Home Assistant add-on behind ingress in a browser

@@ -3,34 +3,48 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from plateid import __version__
 
-HYBRID_CGROUPS = Path("/sys/fs/cgroup/unified")
-"""Mount point that makes crun refuse to start."""
-ULIMITS = '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=90000:90000"]\n'
-QUIET = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
-WITHOUT_HYBRID = 'umount /sys/fs/cgroup/unified && exec podman "$@"'
+SETTINGS = """[containers]
+cgroups = "disabled"
+default_ulimits = ["nofile=20000:20000", "nproc=90000:90000"]
+"""
+FILE = Path("/run/plateid-test-containers.conf")
+"""Settings that fit the limits of this machine."""
+ENVIRONMENT = {"CONTAINERS_CONF_OVERRIDE": str(FILE), "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+WITHOUT_HYBRID = "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; "
 
 
 def podman(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs podman and returns what it did."""
-    command = ["podman", *map(str, words)]
-    if HYBRID_CGROUPS.is_mount():
-        command = ["unshare", "--mount", "sh", "-c", WITHOUT_HYBRID, *command]
-    settings = Path("/run/plateid-test-containers.conf")
-    settings.write_text(ULIMITS)
+    FILE.write_text(SETTINGS)
+    command = ["unshare", "--mount", "sh", "-c", WITHOUT_HYBRID + 'exec podman "$@"', "podman"]
     done = subprocess.run(
-        command,
-        env=os.environ | {"CONTAINERS_CONF_OVERRIDE": str(settings)} | QUIET,
+        [*command, *map(str, words)],
+        env=os.environ | ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+@contextmanager
+def namespace() -> Iterator[list[str]]:
+    """The words that run a command where the networks of containers outlive it."""
+    FILE.write_text(SETTINGS)
+    hold = ["unshare", "--mount", "sh", "-c", WITHOUT_HYBRID + "echo; exec sleep infinity"]
+    with subprocess.Popen(hold, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        names = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+        yield ["nsenter", f"--target={process.pid}", "--mount", "env", *names]
+        process.kill()
 
 
 class Container:
@@ -74,5 +88,7 @@ class Container:
         podman("rm", "--force", "--time=0", self.name)
 
 
-def image_of(architecture: str) -> str:
-    return f"localhost/plateid:{__version__}-{architecture}"
+def image_of(architecture: str, extra: str = "demo") -> str:
+    """The name that firmware/container/build gives an image."""
+    variant = extra.removeprefix("demo").replace(",", "-")
+    return f"localhost/plateid:{__version__}-{architecture}{variant}"
