@@ -18,6 +18,7 @@ from tests.support.fleets import LinkedDevice, linked_device, served_hub
 from tests.support.packed import write_keys, write_packed
 
 WAIT_S = 60
+ENDED = "SELECT state, reason FROM rollout_device WHERE rollout = 2 AND wave = 1"
 
 
 @pytest.fixture
@@ -91,6 +92,12 @@ def linked(stack: ExitStack, config: HubConfig, hub) -> Fleet:
     return fleet
 
 
+def reports(fleet: Fleet) -> set[tuple[int, str]]:
+    """What the devices report of rollouts."""
+    bundles = [device.link._reported.bundle for device in fleet.devices]
+    return {(bundle.rollout, bundle.state) for bundle in bundles}
+
+
 def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -> None:
     with ExitStack() as stack:
         with served_hub(config) as hub:
@@ -111,6 +118,7 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             (failing,) = [each for each in fleet.devices if each.file.stem == canary[0]]
             fleet.seen.clear()
             fleet.until(lambda: "new" in fleet.bundles)
+            fleet.until(lambda: reports(fleet) == {(1, "installed"), (2, "installed")})
             uptimes = itertools.count(100, -1)
 
             def restarts() -> bool:
@@ -118,7 +126,8 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
                 return state(config) == "rolled back"
 
             fleet.until(restarts)
-            fleet.until(lambda: fleet.bundles == ("old", "old", "old"))
+            fleet.until(lambda: ("rolled back", "by the hub") in select(config, ENDED))
+            fleet.until(lambda: reports(fleet) == {(1, "installed")})
         assert fleet.seen == {("old", "old", "old"), ("new", "old", "old")}
         reason = select(config, "SELECT reason FROM rollout WHERE id = 2")
         assert reason == [("wave 1: 1 of 1 devices failed",)]
@@ -126,12 +135,6 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             config, "SELECT state, wanted FROM rollout_device WHERE rollout = 2 AND wave > 1"
         )
         assert others == [("waiting", None)] * 2
-        assert [each.link._reported.bundle.rollout for each in fleet.devices].count(2) == 1
-        assert failing.link._reported.bundle.model_dump() == {
-            "rollout": 2,
-            "state": "rolled back",
-            "reason": "by the hub",
-        }
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,12 @@ CREATE TABLE rollout_device (
 );
 CREATE INDEX ON rollout_device (device, rollout);
 
--- The newest rollout of each device, as its desired state has it.
+-- The newest rollout of each device, as its desired state has it; without those that have gone back.
 CREATE VIEW wanted_bundle AS
   SELECT DISTINCT ON (device) device, jsonb_build_object('rollout', id, 'sha256', sha256,
     'signature', signature, 'minutes', trial_minutes, 'roll_back', wanted = 'roll back') AS bundle
-  FROM rollout_device JOIN rollout ON id = rollout WHERE wanted IS NOT NULL
+  FROM rollout_device AS each JOIN rollout ON id = rollout
+  WHERE wanted = 'install' OR wanted = 'roll back' AND each.state NOT IN ('rolled back', 'failed')
   ORDER BY device, rollout DESC;
 
 -- Health reports by hour, and by the rollout whose bundle the device has installed, else 0.
