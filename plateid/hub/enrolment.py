@@ -38,8 +38,6 @@ CODE_LIFE = "1 hour"
 """Time in which a code must be used."""
 CERTIFICATE_DAYS, CA_DAYS = 825, 7300
 """Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
-REVOKE = """
-    UPDATE certificate SET revoked_at = now() WHERE device = %s AND revoked_at IS NULL"""
 REVOKED = "SELECT serial, revoked_at FROM certificate WHERE revoked_at IS NOT NULL"
 Key = ec.EllipticCurvePrivateKey
 
@@ -106,24 +104,13 @@ def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> 
 
     Certificates that the device had before are revoked.
     """
-    used = "DELETE FROM enrolment WHERE code_sha256 = %s AND expires_at > now() RETURNING device"
     with db.transaction():
-        row = db.execute(used, (digest_of(code),)).fetchone()
-        if row is None:
+        (device,) = db.execute("SELECT use_code(%s)", (digest_of(code),)).fetchone() or (None,)
+        if device is None:
             raise EnrolmentError("code: is wrong, used or expired")
-        (device,) = row
-        certificate = authority.signed(csr, device)
-        token = secrets.token_urlsafe(32)
-        db.execute(REVOKE, (device,))
-        db.execute(
-            "INSERT INTO certificate (serial, device) VALUES (%s, %s)",
-            (f"{certificate.serial_number:x}", device),
-        )
-        db.execute(
-            "INSERT INTO device (name, token_sha256) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE"
-            " SET revoked_at = NULL, reported = NULL, token_sha256 = excluded.token_sha256",
-            (device, digest_of(token)),
-        )
+        certificate, token = authority.signed(csr, device), secrets.token_urlsafe(32)
+        values = device, f"{certificate.serial_number:x}", digest_of(token)
+        db.execute("SELECT enrol_device(%s, %s, %s)", values)
     write_crl(db, authority)
     return {
         "device": device,
@@ -135,11 +122,7 @@ def enrol(db: psycopg.Connection, authority: Authority, code: str, csr: str) -> 
 
 def revoke(db: psycopg.Connection, authority: Authority, device: str) -> None:
     """Makes the token and all certificates of a device invalid."""
-    statement = "UPDATE device SET revoked_at = now(), token_sha256 = NULL WHERE name = %s"
-    with db.transaction():
-        db.execute(statement, (device,))
-        db.execute("DELETE FROM enrolment WHERE device = %s", (device,))
-        db.execute(REVOKE, (device,))
+    db.execute("SELECT revoke_device(%s)", (device,))
     write_crl(db, authority)
 
 

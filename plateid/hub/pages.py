@@ -38,12 +38,6 @@ JOURNEY_GAP = timedelta(hours=12)
 MAX_PASSES = 200
 """Maximum number of passes on the page of journeys."""
 DEVICES = "SELECT * FROM device_state ORDER BY site NULLS LAST, name"
-ADD_SITE = """
-    INSERT INTO site (name) SELECT %(site)s::text WHERE %(site)s <> '' ON CONFLICT DO NOTHING"""
-PLACE = """
-    INSERT INTO device (name, site, groups)
-    VALUES (%(device)s, nullif(%(site)s::text, ''), %(groups)s)
-    ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups"""
 
 
 def fleet_of(request: Request) -> "FleetSite":
@@ -134,8 +128,7 @@ def _change(fleet: "FleetSite", form: Mapping[str, str]) -> str:
             case "revoke":
                 revoke(db, fleet.authority, form["device"])
             case "place":
-                db.execute(ADD_SITE, {"site": site})
-                db.execute(PLACE, {"device": form["device"], "site": site, "groups": groups})
+                db.execute("SELECT place_device(%s, %s, %s)", (form["device"], site, groups))
             case _:
                 raise ValueError("do: must be enrol, place or revoke")
     return ""

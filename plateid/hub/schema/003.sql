@@ -289,3 +289,26 @@ BEGIN
   RETURN QUERY DELETE FROM alert WHERE (device, kind) NOT IN (SELECT device, kind FROM fault)
     RETURNING alert_change(device, kind, 'ended');
 END $$;
+
+-- Uses a one-time code up; returns its device, NULL if the code is not valid.
+CREATE FUNCTION use_code(sha256 text) RETURNS text LANGUAGE sql AS $$
+  DELETE FROM enrolment WHERE code_sha256 = sha256 AND expires_at > now() RETURNING device $$;
+
+-- Makes the token, the unused codes and all certificates of a device invalid.
+CREATE FUNCTION revoke_device(gone text) RETURNS void LANGUAGE sql AS $$
+  UPDATE device SET revoked_at = now(), token_sha256 = NULL WHERE name = gone;
+  DELETE FROM enrolment WHERE device = gone;
+  UPDATE certificate SET revoked_at = now() WHERE device = gone AND revoked_at IS NULL $$;
+
+-- Enrols a device, with a certificate that replaces those before.
+CREATE FUNCTION enrol_device(new text, new_serial text, token text) RETURNS void LANGUAGE sql AS $$
+  UPDATE certificate SET revoked_at = now() WHERE device = new AND revoked_at IS NULL;
+  INSERT INTO certificate (serial, device) VALUES (new_serial, new);
+  INSERT INTO device (name, token_sha256) VALUES (new, token) ON CONFLICT (name) DO UPDATE
+    SET revoked_at = NULL, reported = NULL, token_sha256 = excluded.token_sha256 $$;
+
+-- Places a device, which may be new, at a site (empty: none) and into groups.
+CREATE FUNCTION place_device(placed text, new_site text, new_groups text[]) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO site (name) SELECT new_site WHERE new_site <> '' ON CONFLICT DO NOTHING;
+  INSERT INTO device (name, site, groups) VALUES (placed, nullif(new_site, ''), new_groups)
+    ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups $$;
