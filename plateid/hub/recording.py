@@ -16,8 +16,6 @@ from plateid.store.sequence import COUNTERS
 
 SAMPLE_BYTES = 1000
 """Number of bytes that the quarantine keeps of the last message of its kind."""
-MAX_SEEN_BYTES = 100_000
-"""Largest record of the counters of an epoch, bytes: those of a real device are a few ranges."""
 INSTANCE_LOCK = 0x504C4900
 """First key of the advisory locks that number the running hubs."""
 MAX_HUBS = 1000
@@ -27,24 +25,9 @@ INSERT = (
     f"INSERT INTO event ({', '.join(COLUMNS)})"  # noqa: S608 - names of a class
     f" VALUES ({', '.join(f'%({name})s' for name in COLUMNS)}) ON CONFLICT DO NOTHING"
 )
-UPDATE_SEQUENCE = f"""
-    INSERT INTO sequence (device, epoch, seen, last) VALUES (%s, %s, %s::int8multirange, %s)
-    ON CONFLICT (device, epoch) DO UPDATE SET seen = CASE
-            WHEN pg_column_size(sequence.seen) < {MAX_SEEN_BYTES} THEN sequence.seen + excluded.seen
-            ELSE sequence.seen END,
-        last = greatest(sequence.last, excluded.last), request_at =
-        CASE sequence.request_at WHEN 'infinity' THEN now() ELSE sequence.request_at END"""  # noqa: S608
-UPDATE_DEVICE = """
-    INSERT INTO device (name, last_event_at, health, health_at)
-    VALUES (%(name)s, %(at)s, %(health)s, CASE WHEN %(health)s::jsonb IS NOT NULL THEN now() END)
-    ON CONFLICT (name) DO UPDATE
-    SET last_event_at = greatest(device.last_event_at, excluded.last_event_at),
-        health = coalesce(excluded.health, device.health),
-        health_at = coalesce(excluded.health_at, device.health_at)"""
-QUARANTINE = """
-    INSERT INTO quarantine (device, reason, messages, topic, sample) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT (device, reason) DO UPDATE SET messages = quarantine.messages + excluded.messages,
-        last_at = now(), topic = excluded.topic, sample = excluded.sample"""
+NOTE_SEQUENCE = "SELECT note_sequence(%s, %s, %s::int8multirange, %s)"
+NOTE_DEVICE = "SELECT note_device(%(name)s, %(at)s, %(health)s)"
+NOTE_REFUSAL = "SELECT note_refusal(%s, %s, %s, %s, %s)"
 Accepted = tuple[Message, Event | Health]
 Refusal = tuple[Message, str]
 T = TypeVar("T")
@@ -143,9 +126,9 @@ def _store_all(db: psycopg.Connection, batch: Batch) -> Counter[str]:
         refused = [*batch.refused, *strange]
         cursor.executemany(INSERT, [vars(new[id_]) for id_ in sorted(new)])
         inserted = max(0, cursor.rowcount)
-        cursor.executemany(UPDATE_SEQUENCE, _sequences(new.values(), health))
-        cursor.executemany(UPDATE_DEVICE, _devices(new.values(), health))
-        cursor.executemany(QUARANTINE, _counted(refused))
+        cursor.executemany(NOTE_SEQUENCE, _sequences(new.values(), health))
+        cursor.executemany(NOTE_DEVICE, _devices(new.values(), health))
+        cursor.executemany(NOTE_REFUSAL, _counted(refused))
     known = len(batch.accepted) - len(health) - len(strange) - inserted
     return Counter(stored=inserted, known=known, quarantined=len(refused))
 

@@ -312,3 +312,33 @@ CREATE FUNCTION place_device(placed text, new_site text, new_groups text[]) RETU
   INSERT INTO site (name) SELECT new_site WHERE new_site <> '' ON CONFLICT DO NOTHING;
   INSERT INTO device (name, site, groups) VALUES (placed, nullif(new_site, ''), new_groups)
     ON CONFLICT (name) DO UPDATE SET site = excluded.site, groups = excluded.groups $$;
+
+-- What ingests store beside events; plpgsql keeps the plans of these statements.
+-- Notes counters of an epoch that were received, and the last one that was reported. A record of more than
+-- 100 kB, which only lies make, does not grow: that of a real device is a few ranges.
+CREATE FUNCTION note_sequence(of text, in_epoch bigint, new int8multirange, reported bigint) RETURNS void
+  LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO sequence (device, epoch, seen, last) VALUES (of, in_epoch, new, reported)
+  ON CONFLICT (device, epoch) DO UPDATE SET
+    seen = CASE WHEN pg_column_size(sequence.seen) < 100000 THEN sequence.seen + excluded.seen ELSE sequence.seen END,
+    last = greatest(sequence.last, excluded.last),
+    request_at = CASE sequence.request_at WHEN 'infinity' THEN now() ELSE sequence.request_at END;
+END $$;
+
+-- Notes the time of a device's last event, and its health report; NULL: there is none.
+CREATE FUNCTION note_device(of text, at timestamptz, report jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO device (name, last_event_at, health, health_at)
+  VALUES (of, at, report, CASE WHEN report IS NOT NULL THEN now() END)
+  ON CONFLICT (name) DO UPDATE SET last_event_at = greatest(device.last_event_at, excluded.last_event_at),
+    health = coalesce(excluded.health, device.health), health_at = coalesce(excluded.health_at, device.health_at);
+END $$;
+
+CREATE FUNCTION note_refusal(of text, why text, count bigint, last_topic text, part bytea) RETURNS void
+  LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO quarantine (device, reason, messages, topic, sample) VALUES (of, why, count, last_topic, part)
+  ON CONFLICT (device, reason) DO UPDATE SET messages = quarantine.messages + excluded.messages,
+    last_at = now(), topic = excluded.topic, sample = excluded.sample;
+END $$;
