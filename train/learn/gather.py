@@ -204,7 +204,7 @@ def fetched(
         raise TrainError("--device: needs --token-file")
     with errors_as(SourceError, f"--token-file {sources.token_file}", OSError, UnicodeDecodeError):
         headers["Authorization"] = f"Bearer {read_text(sources.token_file).strip()}"
-    request = urllib.request.Request(url.rstrip("/") + path, data, headers)  # noqa: S310 - http only
+    request = urllib.request.Request(_address(url, path), data, headers)  # noqa: S310 - http only
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http only
             return bytes(answer.read())
@@ -213,6 +213,13 @@ def fetched(
         raise TrainError(f"--device {url}: {ANSWERS.get(error.code, said or error)}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TrainError(f"--device {url}: {getattr(error, 'reason', error)}") from error
+
+
+def _address(url: str, path: str) -> str:
+    """Adds a path with its query; the URL of a hub may have the query `?group=NAME`."""
+    own, wanted = urlsplit(url), urlsplit(path)
+    query = "&".join(filter(None, (own.query, wanted.query)))
+    return own._replace(path=own.path.rstrip("/") + wanted.path, query=query).geturl()
 
 
 def _unpacked(packed: Path, folder: Path) -> Path:
