@@ -28,13 +28,14 @@ from paho.mqtt.client import MQTTMessage
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
-from plateid.backoff import Backoff, Outage
+from plateid.backoff import Backoff, Chore, Outage
 from plateid.bundles.fleet_bundle import BundleState, FleetBundle
 from plateid.bundles.install import MAX_BYTES as MAX_BUNDLE_BYTES
 from plateid.bundles.trial import BundleTrial
 from plateid.errors import ConfigError, PlateidError, StoreError, errors_as, os_errors_as, reason_of
 from plateid.files import give_to_owner_of_folder, replace_text
 from plateid.outputs.mqtt import MqttPublisher
+from plateid.store.label_upload import send_labels
 from plateid.store.list_csv import parse_entries
 from plateid.store.list_file import ListFile
 from plateid.store.purge import Purge
@@ -47,6 +48,8 @@ MAX_MESSAGES = 100
 """Maximum number of messages that wait to be verified."""
 REPORTED, BUNDLE = "reported.json", "bundle.json"
 """Names of the files with the last report, and with the bundle that the hub wants."""
+TICK_S, LABELS_S = 1.0, 900.0
+"""Longest wait for a message, and interval at which labels are sent, seconds."""
 
 
 class HubError(PlateidError):
@@ -92,6 +95,9 @@ class FleetLink:
         )
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._outage = Outage("hub", Backoff(first_s=0.5))
+        labels = lambda: send_labels(store, lists.lists.entries, self._post)  # noqa: E731
+        self._labels = Chore("labels for the hub", labels, interval_s=LABELS_S)
+        self._url = ""  # of desired states
         self._reported = Reported()
         with suppress(OSError, ValueError):  # else the desired state is applied again
             self._reported = Reported.model_validate_json((self._folder / REPORTED).read_bytes())
@@ -153,11 +159,11 @@ class FleetLink:
         self._publish(text)
 
     def _run(self) -> None:
-        """Fetches the newest document; retries until it succeeds or a newer one comes."""
+        """Fetches the newest document, at any number of attempts; sends labels."""
         wanted: dict[str, Any] = {}
         while True:
             try:
-                message = self._messages.get(timeout=self._outage.wait_s if wanted else None)
+                message = self._messages.get(timeout=self._outage.wait_s if wanted else TICK_S)
             except queue.Empty:
                 message = b""
             if message is None:
@@ -168,10 +174,13 @@ class FleetLink:
                 if wanted:
                     self._fetch(wanted)
                 wanted = {}
+            if self._url and not wanted:
+                self._labels.check()
 
     def _newest(self, message: bytes) -> dict[str, Any]:
         """Returns the values of a message, none if they are applied; raises HubError."""
         wanted, known = verified(message, self._folder / "mqtt-ca.pem"), self._reported
+        self._url = wanted["url"]
         if wanted["version"] < known.version:
             raise HubError("desired state", f"version {wanted['version']} is an old one")
         applied = known.version, known.sha256, known.failure
@@ -194,9 +203,16 @@ class FleetLink:
     def _fetch_bundle(self, url: str) -> bytes:
         return self._get(url, MAX_BUNDLE_BYTES)
 
-    def _get(self, url: str, limit_bytes: int) -> bytes:
+    def _get(self, url: str, limit_bytes: int, body: bytes | None = None) -> bytes:
         token = (self._folder / "token").read_text()
-        return fetch(url, self._folder, token=token, limit_bytes=limit_bytes)
+        return fetch(url, self._folder, token=token, body=body, limit_bytes=limit_bytes)
+
+    def _post(self, values: dict[str, Any]) -> list[str]:
+        """Returns the ids of events whose image the hub wants; raises StoreError."""
+        url = urljoin(self._url, "labels")
+        with errors_as(StoreError, url, HubError, OSError, ValueError):
+            wanted: list[str] = json.loads(self._get(url, MAX_BYTES, json.dumps(values).encode()))
+        return wanted
 
 
 def verified(message: bytes, authority: Path) -> dict[str, Any]:
@@ -224,7 +240,8 @@ def fetch(
     parts = urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise HubError(url, "must be https://")
-    headers = {"Content-Type": "application/json"} if body else {"Authorization": f"Bearer {token}"}
+    headers = {"Content-Type": "application/json"} if body else {}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
     authority = folder / "hub-ca.pem"
     context = ssl.create_default_context(cafile=authority if authority.exists() else None)
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))

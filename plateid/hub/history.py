@@ -17,7 +17,9 @@ from plateid.config.hub import DatabaseConfig
 from plateid.core.lists import FOLDED, distance
 from plateid.core.records import rfc3339
 from plateid.hub.database import connect, database_errors
+from plateid.hub.labels import FleetLabels
 from plateid.store.history import Correction, SlowQueryError
+from plateid.store.labels import Labels
 from plateid.store.search import MAX_DISTANCE, Event, filters_of
 from plateid.store.search_query import MAX_PATTERN, Query, QueryError
 
@@ -43,6 +45,16 @@ SIMILAR = """
     AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND """
 LAST_SEEN = """
     SELECT plate, folded, max(first_seen) FROM event WHERE folded = ANY(%s) GROUP BY 1, 2"""
+CORRECTIONS = """
+    SELECT pass_id::text, verdict, text FROM event JOIN label USING (id, device)
+    WHERE pass_id = ANY(%(ids)s::uuid[]) AND verdict <> 'skip' AND {} ORDER BY labelled_at"""
+IMAGE = """
+    SELECT jpeg FROM snapshot WHERE sha256 = %s
+    UNION ALL SELECT jpeg FROM label WHERE id = %s AND jpeg IS NOT NULL LIMIT 1"""
+OF_GROUP = """
+    device = ANY(ARRAY(SELECT name FROM device
+        WHERE %(group)s IN (name, site) OR %(group)s = ANY(groups)))"""
+ALL = Query()
 NAMED = re.compile(r":(\w+)")
 """A parameter of SQLite."""
 INDEXED = re.compile(r"^[^*?]|[^*?]{3}")
@@ -57,15 +69,16 @@ class FleetHistory:
 
     is_fleet = True
 
-    def __init__(self, config: DatabaseConfig, sites: frozenset[str] = frozenset()) -> None:
-        self.sites = sites
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.labels: Labels = FleetLabels(self)
+        self._sites, self._group = frozenset[str](), ""
         self._config = config
         self._idle: deque[psycopg.Connection] = deque(maxlen=MAX_CONNECTIONS)
 
-    def of_sites(self, sites: frozenset[str]) -> "FleetHistory":
-        """Returns the history of the devices of some sites only."""
-        limited = FleetHistory(self._config, sites)
-        limited._idle = self._idle
+    def of_sites(self, sites: frozenset[str], group: str = "") -> "FleetHistory":
+        """Returns the history of some sites only, if any, and of a site, group or device."""
+        limited = FleetHistory(self._config)
+        limited._idle, limited._sites, limited._group = self._idle, sites, group
         return limited
 
     def close(self) -> None:
@@ -125,7 +138,7 @@ class FleetHistory:
         """Returns all events of the pass of an event, oldest first; none if it is unknown."""
         if not IDS.fullmatch(id_):
             return []
-        conditions, values = self._places(Query())
+        conditions, values = self.places()
         statement = f"""
             SELECT payload FROM event WHERE {" AND ".join(["TRUE", *conditions])} AND
                 (pass_id, device) = (SELECT pass_id, device FROM event WHERE id = %(id)s LIMIT 1)
@@ -134,9 +147,14 @@ class FleetHistory:
             rows = db.execute(statement.encode(), values | {"id": id_})
             return [payload for (payload,) in rows]
 
-    def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:  # noqa: ARG002
-        """Returns nothing: the hub has no labels yet."""
-        return {}
+    def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
+        """Returns what users said of passes, by `pass_id`."""
+        conditions, values = self.places()
+        statement = CORRECTIONS.format(" AND ".join(["TRUE", *conditions]))
+        values["ids"] = list(filter(IDS.fullmatch, pass_ids))
+        with self.opened() as db:
+            rows = db.execute(statement.encode(), values)
+            return {pass_id: Correction(verdict, text) for pass_id, verdict, text in rows}
 
     def last_seen(self, names: Mapping[str, str], max_distance: float) -> dict[str, str]:
         """Returns the time of the last pass of each plate of a list, given with its name."""
@@ -154,15 +172,18 @@ class FleetHistory:
         """Returns the ids of events whose image the hub has."""
         digests = {each["id"]: each["snapshot"]["sha256"] for each in events if each["snapshot"]}
         statement = "SELECT sha256 FROM snapshot WHERE sha256 = ANY(%s)"
+        labels = "SELECT id::text FROM label WHERE id = ANY(%s::uuid[]) AND jpeg IS NOT NULL"
+        ids = list(filter(IDS.fullmatch, digests))
         with self.opened() as db:
             known = {digest for (digest,) in db.execute(statement, (list(digests.values()),))}
-        return {id_ for id_, digest in digests.items() if digest in known}
+            found = {id_ for (id_,) in db.execute(labels, (ids,))}
+        return found | {id_ for id_, digest in digests.items() if digest in known}
 
     def image(self, event: Event) -> bytes | None:
         """Returns the image of an event (JPEG); None if the hub has none."""
         digest = (event["snapshot"] or {}).get("sha256")
         with self.opened() as db:
-            row = db.execute("SELECT jpeg FROM snapshot WHERE sha256 = %s", (digest,)).fetchone()
+            row = db.execute(IMAGE, (digest, event["id"])).fetchone()
             return row[0] if row else None
 
     def _page(
@@ -171,7 +192,7 @@ class FleetHistory:
         """Returns SQL that gives ids and times of results in order, and its values."""
         conditions, values = filters_of(query, newer=newer)
         conditions = [NAMED.sub(r"%(\1)s", condition) for condition in conditions]
-        places, devices = self._places(query)
+        places, devices = self.places(query)
         plate, few, plate_values = _plate_condition(db, query)
         where = " AND ".join([plate, *conditions, *places])
         order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
@@ -183,19 +204,21 @@ class FleetHistory:
             values | devices | plate_values,
         )
 
-    def _places(self, query: Query) -> tuple[list[str], Values]:
-        """Returns the conditions on site and device, and their values."""
-        sites = {query.site} if query.site else self.sites
-        if query.site and self.sites and query.site not in self.sites:
+    def places(self, query: Query = ALL) -> tuple[list[str], Values]:
+        """Returns the conditions on site, group and device, and their values."""
+        sites = {query.site} if query.site else self._sites
+        if query.site and self._sites and query.site not in self._sites:
             raise QueryError("site", "is none of yours")
         conditions = []
         if sites:
             conditions.append(
                 "device = ANY(ARRAY(SELECT name FROM device WHERE site = ANY(%(sites)s)))"
             )
+        if self._group:
+            conditions.append(OF_GROUP)
         if query.device:
             conditions.append("device = %(device)s")
-        return conditions, {"sites": sorted(sites), "device": query.device}
+        return conditions, {"sites": sorted(sites), "group": self._group, "device": query.device}
 
 
 def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, Values]:

@@ -68,6 +68,20 @@ class FloodLimits:
         return admitted
 
 
+def checked(messages: Iterable[Message], limits: FloodLimits, now: datetime) -> Batch:
+    """Sorts out the messages that are not stored."""
+    batch = Batch()
+    for message in messages:
+        try:
+            found = parse(message, now)
+            if isinstance(found, Event) and not limits.admits(message.device):
+                raise RejectedError("flood")  # noqa: TRY301 - as any other reason
+            batch.accepted.append((message, found))
+        except RejectedError as error:
+            batch.refused.append((message, str(error)))
+    return batch
+
+
 class Ingest:
     """One process of the hub. Several on one database share the messages.
 
@@ -129,25 +143,12 @@ class Ingest:
         while not self._pipe.stopping:
             messages = source.take(ingest.batch_events, ingest.batch_ms / 1000)
             self._broker.recovered()
-            if messages and self._store(source, self._checked(messages)):
+            if messages and self._store(source, checked(messages, self._limits, datetime.now(UTC))):
                 source.acknowledge()
             self._ask(source)
             if time.monotonic() >= self._report_at:
                 self._report_at = time.monotonic() + REPORT_S
                 log.info("events", **self.counts)
-
-    def _checked(self, messages: Iterable[Message]) -> Batch:
-        """Sorts out the messages that are not stored."""
-        batch, now = Batch(), datetime.now(UTC)
-        for message in messages:
-            try:
-                found = parse(message, now)
-                if isinstance(found, Event) and not self._limits.admits(message.device):
-                    raise RejectedError("flood")  # noqa: TRY301 - as any other reason
-                batch.accepted.append((message, found))
-            except RejectedError as error:
-                batch.refused.append((message, str(error)))
-        return batch
 
     def _store(self, source: Source, batch: Batch) -> bool:
         """Stores a batch, at any number of attempts; returns False after `stop`.

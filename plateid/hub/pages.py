@@ -1,12 +1,14 @@
-"""The pages that only a hub has: live, journeys and devices; what devices ask for."""
+"""The pages that only a hub has: live, journeys, devices, map; what devices ask for and post."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import psycopg
 from psycopg.rows import dict_row
+from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,7 +20,10 @@ from plateid.core.lists import compact
 from plateid.errors import errors_as
 from plateid.hub.enrolment import EnrolmentError, make_code, revoke
 from plateid.hub.enrolment import enrol as enrol_device
-from plateid.hub.messages import NAME
+from plateid.hub.ingest import checked
+from plateid.hub.labels import Offer, take_offer
+from plateid.hub.messages import MAX_BYTES, NAME, Message
+from plateid.hub.recording import store_batch
 from plateid.store.search import find
 from plateid.store.search_query import parse_query
 from plateid.web import list_pages
@@ -38,6 +43,13 @@ JOURNEY_GAP = timedelta(hours=12)
 MAX_PASSES = 200
 """Maximum number of passes on the page of journeys."""
 DEVICES = "SELECT * FROM device_state ORDER BY site NULLS LAST, name"
+SITES = "SELECT * FROM site_state ORDER BY name"
+LOCATE = """
+    INSERT INTO site SELECT %s, at[0], at[1] FROM CAST(%s AS point) AS at ON CONFLICT (name)
+    DO UPDATE SET latitude = excluded.latitude, longitude = excluded.longitude"""
+NO_DEGREES = "Latitude and longitude are degrees, such as 44.4268, 26.1025."
+MAX_OFFER_BYTES = 32_000_000
+"""Largest offer of a device, bytes: 100,000 labels, or some images."""
 
 
 def fleet_of(request: Request) -> "FleetSite":
@@ -80,12 +92,20 @@ def _at(row: PassRow) -> datetime:
 
 def devices(request: Request, *, code: str = "", problem: str = "") -> Response:
     """Shows all devices with their state, and forms to enrol and to place them."""
-    fleet, session = fleet_of(request), request.state.session
-    with fleet.history.opened() as db, db.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(DEVICES).fetchall()
-    shown = [each for each in found if not session.sites or each["site"] in session.sites]
-    url = fleet.hub.address
+    shown, url = _rows(request, DEVICES, "site"), fleet_of(request).hub.address
     return page(request, "devices.html", devices=shown, code=code, url=url, problem=problem)
+
+
+def site_map(request: Request) -> Response:
+    """Shows the sites at their coordinates, with the state of their devices."""
+    return page(request, "map.html", sites=_rows(request, SITES, "name"))
+
+
+def _rows(request: Request, query: str, site: str) -> list[dict[str, Any]]:
+    """Returns rows whose column `site` is a site of the user."""
+    own, history = request.state.session.sites, fleet_of(request).history
+    with history.opened() as db, db.cursor(row_factory=dict_row) as cursor:
+        return [row for row in cursor.execute(query.encode()) if not own or row[site] in own]
 
 
 async def change_list(request: Request) -> Response:
@@ -109,28 +129,33 @@ async def change(request: Request) -> Response:
     except ValueError as error:
         return await run_in_threadpool(devices, request, problem=str(error))
     done = f"device: {form['do']}"
-    await run_in_threadpool(log_change, request, done, device=form["device"])
+    subject = {name: form.get(name, "") for name in ("device", "site", "groups", "at")}
+    await run_in_threadpool(log_change, request, done, **subject)
     if code:
         return await run_in_threadpool(devices, request, code=code)
-    return RedirectResponse("/devices", 303)
+    return RedirectResponse("/map" if form["do"] == "locate" else "/devices", 303)
 
 
 def _change(fleet: "FleetSite", form: Mapping[str, str]) -> str:
     """Returns the code of an enrolment, or an empty text."""
     site, groups = form.get("site", "").strip(), form.get("groups", "").split()
-    names = [form.get("device", ""), *groups, *([site] if site else [])]
+    names = [form.get("device", site), *groups, *([site] if site else [])]
     if not all(NAME.fullmatch(name) for name in names):
         raise ValueError("A name has 1 to 64 letters, digits, - or _.")
     with fleet.history.opened() as db:
-        match form.get("do"):
-            case "enrol":
-                return make_code(db, form["device"])
-            case "revoke":
-                revoke(db, fleet.authority, form["device"])
-            case "place":
-                db.execute("SELECT place_device(%s, %s, %s)", (form["device"], site, groups))
+        match form:
+            case {"do": "enrol", "device": device}:
+                return make_code(db, device)
+            case {"do": "revoke", "device": device}:
+                revoke(db, fleet.authority, device)
+            case {"do": "place", "device": device}:
+                db.execute("SELECT place_device(%s, %s, %s)", (device, site, groups))
+            case {"do": "locate", "at": at}:
+                causes = psycopg.DataError, psycopg.IntegrityError
+                with errors_as(lambda *_: ValueError(NO_DEGREES), at, *causes):
+                    db.execute(LOCATE, (site, at))
             case _:
-                raise ValueError("do: must be enrol, place or revoke")
+                raise ValueError("do: must be enrol, place, revoke or locate")
     return ""
 
 
@@ -167,13 +192,46 @@ def desired(request: Request) -> Response:
     return Response(row[0], media_type="application/json")
 
 
+async def labels(request: Request) -> Response:
+    """Takes what a device says of its plates; answers with the ids whose image it is to send."""
+    body = await read_body(request, "application/json", MAX_OFFER_BYTES)
+
+    def store() -> list[str]:
+        causes = ValidationError, psycopg.DataError, psycopg.IntegrityError
+        refused = errors_as(HTTPException, 400, *causes, reason="is no valid offer of labels")
+        with fleet_of(request).history.opened() as db, refused:
+            return take_offer(db, request.state.session.user, Offer.model_validate_json(body))
+
+    return JSONResponse(await run_in_threadpool(store))
+
+
+async def read(request: Request) -> Response:
+    """Stores the read of another maker's system; what is wrong with it goes to the quarantine."""
+    device, camera = request.path_params["device"], request.path_params["camera"]
+    fleet = fleet_of(request)
+    body = await read_body(request, "application/json", MAX_BYTES)
+    message = Message(f"http/{device}/{camera}/read", body)
+    batch = checked([message], fleet.limits, datetime.now(UTC))
+
+    def store() -> None:
+        with fleet.history.opened() as db:
+            store_batch(db, batch, set())
+
+    await run_in_threadpool(store)
+    for _, reason in batch.refused:
+        raise HTTPException(400, reason)
+    return Response(status_code=204)
+
+
 PAGES = {
     "Live": "/",
     "Events": "/events",
     "Journeys": "/journeys",
     "Lists": "/lists",
+    "Review": "/review",
     "Devices": "/devices",
     "Rollouts": "/rollouts",
+    "Map": "/map",
     "People": "/people",
 }
 """The menu."""
@@ -182,8 +240,11 @@ ROUTES = [
     Route("/journeys", journeys),
     Route("/lists", change_list, "write_lists", methods=["POST"]),
     Route("/devices", devices),
+    Route("/map", site_map),
     Route("/devices", change, methods=["POST"]),
     Route("/api/v1/desired", desired, "device"),
+    Route("/api/v1/labels", labels, "device", methods=["POST"]),
+    Route("/api/v1/reads/{device}/{camera}", read, "post_events", methods=["POST"]),
     OpenRoute("/api/v1/enrol", enrol, methods=["POST"]),
     *SHARED_ROUTES,
 ]

@@ -16,9 +16,11 @@ GAP = r"[ .·-]*"
 PASSES = """
     CREATE TEMP TABLE purged ON COMMIT DROP AS
     SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
-    FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s)"""
+    FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s
+        OR id IN (SELECT id FROM label WHERE text = %s))"""
 """Selects every pass with a plate among its texts. It reads all events: minutes for millions."""
 DELETIONS = (
+    "DELETE FROM label WHERE id IN (SELECT id FROM purged)",
     "DELETE FROM snapshot WHERE sha256 IN (SELECT image FROM purged)",
     "DELETE FROM event WHERE id IN (SELECT id FROM purged)",
 )
@@ -26,7 +28,9 @@ OTHERS = (
     "DELETE FROM quarantine WHERE encode(sample, 'escape') ~ %s",
     "DELETE FROM list_version WHERE content ~ %s",
 )
-TRACES = "SELECT count(*) FROM event WHERE payload::text ~ %s"
+TRACES = """
+    SELECT count(*) FROM event WHERE payload::text ~ %s
+    OR id IN (SELECT id FROM label WHERE text = %s)"""
 REQUEST = """
     INSERT INTO purge (plate, devices)
     SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
@@ -38,6 +42,7 @@ OLD_IMAGES = """
 OLD_LISTS = """
     DELETE FROM list_version
     WHERE stored_at < %s AND version < (SELECT max(version) FROM list_version)"""
+OLD_LABELS = "DELETE FROM label WHERE NOT EXISTS (SELECT FROM event WHERE event.id = label.id)"
 PARTITIONS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
@@ -57,14 +62,14 @@ def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
     """Deletes a plate from the database, and asks all enrolled devices; ValueError: no plate."""
     plate, pattern = _pattern(text)
     with db.transaction():
-        db.execute(PASSES, (f'"{pattern}"',))
+        db.execute(PASSES, (f'"{pattern}"', plate))
         deleted = [db.execute(statement.encode()).rowcount for statement in DELETIONS]
         for statement in OTHERS:
             db.execute(statement.encode(), (pattern,))
         (number,) = db.execute(REQUEST, (plate,)).fetchone() or (0,)
-    db.execute("VACUUM event, snapshot, list_version, quarantine")
+    db.execute("VACUUM event, snapshot, label, list_version, quarantine")
     rows = db.execute("SELECT name FROM device WHERE token_sha256 IS NULL ORDER BY 1")
-    return FleetPurge(number, deleted[1], tuple(name for (name,) in rows))
+    return FleetPurge(number, deleted[-1], tuple(name for (name,) in rows))
 
 
 def _pattern(text: str) -> tuple[str, str]:
@@ -77,7 +82,8 @@ def _pattern(text: str) -> tuple[str, str]:
 
 def traces(db: psycopg.Connection, text: str) -> int:
     """Returns the number of events that have a plate among their texts; ValueError: no plate."""
-    row = db.execute(TRACES, (f'"{_pattern(text)[1]}"',)).fetchone()
+    plate, pattern = _pattern(text)
+    row = db.execute(TRACES, (f'"{pattern}"', plate)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -100,6 +106,7 @@ def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:
     while db.execute(OLD_IMAGES, (oldest,)).rowcount:
         yield
     db.execute(OLD_LISTS, (oldest,))
+    db.execute(OLD_LABELS)
     for (name,) in db.execute(PARTITIONS).fetchall():
         month = datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC)
         if next_month(month) < oldest:

@@ -68,7 +68,7 @@ class Recorder:
 
     def store(self, batch: Batch) -> Counter[str]:
         """Stores a batch, all or nothing; counts what became of it."""
-        return self.use(lambda db: self._store(db, batch))
+        return self.use(lambda db: store_batch(db, batch, self._months))
 
     def use(self, work: Callable[[psycopg.Connection], T]) -> T:
         """Works with the connection, which a failure ends."""
@@ -94,16 +94,18 @@ class Recorder:
                 return number
         raise StoreError(self._config.endpoint, "too many hubs, or one that has just ended")
 
-    def _store(self, db: psycopg.Connection, batch: Batch) -> Counter[str]:
-        events = [each for _, each in batch.accepted if isinstance(each, Event)]
-        months = {*months_ahead(datetime.now(UTC)), *(month_of(each.first_seen) for each in events)}
-        if months := months - self._months:
-            make_partitions(db, sorted(months))
-            self._months |= months
-        try:
-            return _store_all(db, batch)
-        except psycopg.DataError:
-            return _store_each(db, batch)
+
+def store_batch(db: psycopg.Connection, batch: Batch, known: set[datetime]) -> Counter[str]:
+    """Stores a batch, all or nothing, with partitions of months that are not `known`; counts."""
+    events = [each for _, each in batch.accepted if isinstance(each, Event)]
+    months = {*months_ahead(datetime.now(UTC)), *(month_of(each.first_seen) for each in events)}
+    if months := months - known:
+        make_partitions(db, sorted(months))
+        known |= months
+    try:
+        return _store_all(db, batch)
+    except psycopg.DataError:
+        return _store_each(db, batch)
 
 
 def _store_each(db: psycopg.Connection, batch: Batch) -> Counter[str]:

@@ -15,6 +15,7 @@ from plateid.core.records import PlateEvent
 from plateid.errors import SourceError
 from plateid.hub.enrolment import Authority, digest_of
 from plateid.hub.history import FleetHistory
+from plateid.hub.ingest import FloodLimits
 from plateid.hub.pages import PAGES, ROUTES
 from plateid.hub.rollout_pages import ROLLOUT_ROUTES
 from plateid.web.access import Access, LoginSession
@@ -86,13 +87,15 @@ class FleetSite:
     history: FleetHistory
     config: Config
     lives: Lives
+    limits: FloodLimits
 
     @classmethod
     def opened(cls, hub: HubConfig) -> "FleetSite":
         """Makes what the pages need; raises StoreError."""
         config = web_config(hub)
         authority, history = Authority.opened(hub.folder), FleetHistory(hub.database)
-        return cls(hub, authority, history, config, Lives(config, Live(config.web, ())))
+        lives, limits = Lives(config, Live(config.web, ())), FloodLimits(hub.ingest.device_rate)
+        return cls(hub, authority, history, config, lives, limits)
 
     def make(
         self,
@@ -122,16 +125,17 @@ class FleetSite:
         """Returns the site with the events of the sites that a request may see, and asks for."""
         session = getattr(request.state, "session", None)
         own = frozenset(session.sites) if session else frozenset()
-        asked = request.query_params.get("site", "")
+        asked, group = (request.query_params.get(name, "") for name in ("site", "group"))
         shown = frozenset((asked,)) if asked and (not own or asked in own) else own
+        at = self.lives.sites.get
         known = tuple(name for name in sorted(set(self.lives.sites.values())) if name)
         lists = site.config.lists.model_copy(update={"file": None}) if own else site.config.lists
         return replace(
             site,
             config=site.config.model_copy(update={"lists": lists}),
-            history=self.history.of_sites(shown) if shown else self.history,
+            history=self.history.of_sites(shown, group),
             live=self.lives.of(shown),
-            names=self.lives.names,
+            names=tuple(n for n in self.lives.names if not own or own & {n, at(n)}),
             places=tuple(name for name in known if not own or name in own),
         )
 

@@ -16,6 +16,7 @@ from plateid.core.lists import FOLDED, distance
 from plateid.errors import StoreError
 from plateid.store.database import open_read_only
 from plateid.store.event_store import LAST_SEEN
+from plateid.store.labels import Labels
 from plateid.store.schema import UNSURE
 from plateid.store.search import MAX_DISTANCE, Event, filters_of
 from plateid.store.search_query import Query, QueryError
@@ -65,6 +66,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.labels = Labels(path)
 
     @contextmanager
     def opened(self, limit_s: float = QUERY_S) -> Iterator[sqlite3.Connection]:

@@ -7,8 +7,6 @@ farther from the box than `AROUND`, so that a detector does not learn to miss su
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +15,6 @@ from plateid.core.event_csv import csv_line
 from plateid.core.geometry import clipped, expanded
 from plateid.core.records import Box, Image
 from plateid.store.labels import Label
-from plateid.store.snapshot_files import read_image, snapshot_file
 
 Files = Iterator[tuple[str, bytes]]
 """Names and contents of files."""
@@ -48,33 +45,26 @@ class Labelled:
         return self.label.verdict != "notplate"
 
 
-def training_files(
-    labels: Iterable[tuple[Label, dict[str, Any]]], store: Path, layout: str = "csv"
-) -> Files:
+def training_files(labels: Iterable[tuple[Label, Image | None]], layout: str = "csv") -> Files:
     """Yields the files of a data set, `layout` of `EXPORT_FORMATS`, of images that still exist."""
     labelled = []
-    for label, event in labels:
-        file = snapshot_file(store, event, legible=True)
-        image = read_image(file) if file and label.verdict != "skip" else None
-        if file is None or image is None:
+    for label, image in labels:
+        if image is None or label.verdict == "skip":
             continue
         size = image.shape[1], image.shape[0]
         labelled.append(Labelled(label, size, clipped(label.box, image)))
-        yield (
-            f"images/{labelled[-1].image}",
-            encode_jpeg(_surroundings(image, labelled[-1].box), QUALITY),
-        )
+        yield f"images/{labelled[-1].image}", crop_jpeg(image, labelled[-1].box)
     yield from EXPORT_FORMATS[layout](labelled)
 
 
-def _surroundings(image: Image, box: Box) -> Image:
-    """Returns the image with everything grey but the surroundings of the box."""
+def crop_jpeg(image: Image, box: Box) -> bytes:
+    """Returns the image (JPEG) with everything grey but the surroundings of the box."""
     margin = AROUND * (box[2] - box[0])
     wide = expanded(box, x=AROUND, y=margin / (box[3] - box[1]))
     x1, y1, x2, y2 = (round(value) for value in clipped(wide, image))
     seen = np.full_like(image, GREY)
     seen[y1:y2, x1:x2] = image[y1:y2, x1:x2]
-    return seen
+    return encode_jpeg(seen, QUALITY)
 
 
 def _csv(labelled: list[Labelled]) -> Files:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plateid.core.lists import FOLDED, ListEntry, Lists
-from plateid.core.records import Box
+from plateid.core.records import Box, Image
 from plateid.store.side_file import LabelFile
+from plateid.store.snapshot_files import legible_image
 from plateid.store.unpublished import HOUR
 
 Verdict = Literal["plate", "unreadable", "notplate", "skip"]
@@ -65,7 +66,7 @@ class Labels:
     """The labels of a store. May be used from any thread. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
-        self._file = LabelFile(store)
+        self._file, self._store = LabelFile(store), store
 
     def add(self, label: Label) -> None:
         """Stores a label, replacing an earlier one of the same event."""
@@ -82,6 +83,10 @@ class Labels:
         """Returns each label with its event, oldest first."""
         with self._file.opened() as db:
             return self._all(db)
+
+    def images(self) -> Iterator[tuple[Label, Image | None]]:
+        """Yields each label with its snapshot; None if that is gone, or its plate is blurred."""
+        return ((label, legible_image(self._store, event)) for label, event in self.all())
 
     def _all(self, db: sqlite3.Connection) -> list[tuple[Label, dict[str, Any]]]:
         rows = db.execute(LABELLED).fetchall()

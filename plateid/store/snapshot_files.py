@@ -180,6 +180,12 @@ def is_hidden(event: Mapping[str, Any]) -> bool:
     return str(event["snapshot"]["file"]).endswith(HIDDEN_JPG)
 
 
+def legible_image(store: Path, event: dict[str, Any]) -> Image | None:
+    """Returns the snapshot of an event; None if it is gone, or its plate is blurred."""
+    file = snapshot_file(store, event, legible=True)
+    return read_image(file) if file else None
+
+
 def read_image(file: Path) -> Image | None:
     """Returns the image of a file; None if it is gone or damaged."""
     try:

@@ -22,7 +22,7 @@ from plateid.core.text import normalise
 from plateid.errors import ConfigError
 from plateid.store.history import History
 from plateid.store.label_export import EXPORT_FORMATS, training_files
-from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, Labels, LabelTask
+from plateid.store.labels import FIRST_TRAINING, VERDICTS, Label, LabelTask
 from plateid.store.list_file import read_entries
 from plateid.store.report_card import Period, ReportCard, make_report
 from plateid.store.self_labels import self_label_files
@@ -65,8 +65,8 @@ def report_of(request: Request) -> ReportCard:
 def review(request: Request) -> Response:
     """Shows the next plate to label, or with `sample` the next one of the report's sample."""
     site = site_of(request)
-    labels = Labels(site.config.store.path)
-    sample = request.query_params.get("sample") == "1"
+    labels = site.history.labels
+    sample = request.query_params.get("sample") == "1" and not site.history.is_fleet
     tasks = _sample(request) if sample else labels.tasks(_entries(site))
     values: dict[str, Any] = {
         "counts": labels.counts(),
@@ -75,6 +75,7 @@ def review(request: Request) -> Response:
         "sample": sample,
         "camera": request.query_params.get("camera", ""),
         "last": request.query_params.get("last", ""),
+        "group": _group(request),
         "address": f"{request.url.scheme}://{request.headers.get('host', '')}",
     }
     for task in tasks:
@@ -96,24 +97,24 @@ async def label(request: Request) -> Response:
         return RedirectResponse(f"/events/{form['id']}", 303)
     query = {"sample": "1", "camera": form.get("camera", "")} if "sample" in form else {}
     query |= {"last": form["id"]} if form["verdict"] != UNDO else {}
+    query |= {"group": form["group"]} if form.get("group") else {}
     return RedirectResponse(f"/review?{urlencode(query)}", 303)
 
 
 def export(request: Request) -> Response:
-    """Exports all labels with their images as a ZIP file."""
-    site = site_of(request)
+    """Exports all labels with their images as a ZIP file; on a hub, those of a group."""
+    site, _ = site_of(request), _group(request)
     layout = request.query_params.get("format", "csv")
-    formats = (*EXPORT_FORMATS, SELF)
+    formats = [*EXPORT_FORMATS, *([] if site.history.is_fleet else [SELF])]
     if layout not in formats:
         raise HTTPException(400, f"format: must be one of {', '.join(formats)}")
-    store = site.config.store.path
     with ExitStack() as stack:
         packed = stack.enter_context(tempfile.TemporaryFile())
         with zipfile.ZipFile(packed, "w") as archive:
             for name, data in (
-                self_label_files(store)
+                self_label_files(site.config.store.path)
                 if layout == SELF
-                else training_files(Labels(store).all(), store, layout)
+                else training_files(site.history.labels.images(), layout)
             ):
                 archive.writestr(name, data)
         packed.seek(0)
@@ -123,6 +124,14 @@ def export(request: Request) -> Response:
     return download(chunks, "application/zip", name, background=close)
 
 
+def _group(request: Request) -> str:
+    """Returns the site, group or device that a request narrows a hub to; HTTPException 400."""
+    group = request.query_params.get("group", "")
+    if group and group not in site_of(request).names:
+        raise HTTPException(400, f"group: there is no site, group or device {group}")
+    return group
+
+
 def _sample(request: Request) -> list[LabelTask]:
     site = site_of(request)
     events = (event_of(site, id_) for id_ in report_of(request).to_confirm)
@@ -130,7 +139,7 @@ def _sample(request: Request) -> list[LabelTask]:
 
 
 def _store_label(site: Site, form: Mapping[str, str]) -> None:
-    event, labels = event_of(site, form.get("id", "")), Labels(site.config.store.path)
+    event, labels = event_of(site, form.get("id", "")), site.history.labels
     if form.get("verdict") == UNDO:
         labels.remove(event["id"])
         return

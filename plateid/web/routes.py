@@ -84,6 +84,10 @@ SHARED_ROUTES = [
     Route("/events/{id}/snapshot.jpg", event_pages.snapshot, "read_images"),
     Route("/events/{id}/crop.jpg", event_pages.crop, "read_images"),
     Route("/events/{id}/vehicle.jpg", event_pages.vehicle, "read_images"),
+    Route("/review", review_pages.review),
+    Route("/review", review_pages.label, "review", methods=["POST"]),
+    Route("/review/labels.zip", review_pages.export, "read_images"),
+    Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Route("/lists", list_pages.show),
     Route("/lists.csv", list_pages.export),
     Route("/lists", list_pages.change, "write_lists", methods=["POST"]),
@@ -122,9 +126,6 @@ ROUTES = [
     Route("/cameras/{camera}", camera_pages.camera),
     Route("/cameras/{camera}", camera_pages.save, methods=["POST"]),
     Route("/cameras/{camera}/quality", camera_pages.quality),
-    Route("/review", review_pages.review),
-    Route("/review", review_pages.label, "review", methods=["POST"]),
-    Route("/review/labels.zip", review_pages.export, "read_images"),
     Route("/report", review_pages.report),
     Route("/inside", inside_pages.show),
     Route("/inside", inside_pages.change, "write_lists", methods=["POST"]),
@@ -141,7 +142,6 @@ ROUTES = [
     Route("/api/v1/models", model_pages.show, "install_models"),
     Route("/api/v1/models", model_pages.upload, "install_models", methods=["POST"]),
     Route("/api/v1/cameras/{camera}/events", json_api.take_post, "post_events", methods=["POST"]),
-    Route("/api/v1/labels.zip", review_pages.export, "read_images"),
     Route("/api/v1/occupancy", inside_pages.as_json),
 ]
 

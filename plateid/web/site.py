@@ -21,6 +21,7 @@ from plateid.core.lists import compact
 from plateid.core.wording import counted
 from plateid.files import is_replaceable
 from plateid.store.history import Correction
+from plateid.store.labels import Labels
 from plateid.store.list_file import ListUndo
 from plateid.store.search import Event, EventSource
 from plateid.store.search_query import Query
@@ -61,6 +62,7 @@ class EventHistory(EventSource, Protocol):
     """What pages read of events, of one device or a fleet; each method may raise StoreError."""
 
     is_fleet: bool
+    labels: Labels
 
     def count(self, query: Query, at_most: int) -> int:
         """Returns the number of results, up to `at_most`; SlowQueryError: it takes too long."""

@@ -130,7 +130,7 @@ def test_label_without_its_snapshot_is_not_exported(store, labels):
     payload = json.dumps(json.loads(SEEN.to_json()) | {"snapshot": vars(snapshot)})
     store.rows("UPDATE event SET payload = ?", payload)
     (SnapshotFiles(store.path).folder / snapshot.file).unlink()
-    files = dict(training_files(labels.all(), store.path))
+    files = dict(training_files(labels.images()))
     assert files == {"labels.csv": b"image,x1,y1,x2,y2,text,legibility\n"}
 
 

@@ -72,9 +72,9 @@ class ServedHub:
         request = urllib.request.Request(f"{self.address}{path}", headers=headers)  # noqa: S310 - loopback
         return self._answer(request)
 
-    def post(self, path: str, **form: str) -> tuple[int, str]:
-        """Sends a form, with the token of the page."""
-        status, text = self.get(path)
+    def post(self, path: str, *, page: str = "", **form: str) -> tuple[int, str]:
+        """Sends a form, with the token of its page, or of another one."""
+        status, text = self.get(page or path)
         assert status == 200, text
         form["csrf"] = re.search('name="csrf" value="([^"]*)"', text)[1]
         if found := re.search('name="state" value="([^"]*)"', text):

@@ -28,8 +28,8 @@ PLATES = 20
 
 
 @pytest.fixture
-def corrections(tmp_path: Path) -> tuple[Labels, Path]:
-    """Labels of twenty plates and of two boxes without a plate, and the store."""
+def corrections(tmp_path: Path) -> Labels:
+    """Labels of twenty plates and of two boxes without a plate."""
     store_file, rng = tmp_path / "plateid.sqlite3", np.random.default_rng(0)
     files, labels = SnapshotFiles(store_file), Labels(store_file)
     with closing(EventStore(store_file)) as store:
@@ -42,15 +42,14 @@ def corrections(tmp_path: Path) -> tuple[Labels, Path]:
             is_plate = number < PLATES
             text, verdict = (f"AB{number:02d}", "plate") if is_plate else ("", "notplate")
             labels.add(Label(made.id, verdict, text, BOX))
-    return labels, store_file
+    return labels
 
 
-def unpacked(corrections: tuple[Labels, Path], form: str, folder: Path) -> Path:
+def unpacked(labels: Labels, form: str, folder: Path) -> Path:
     """Extracts the files of an export into `folder`."""
-    labels, store_file = corrections
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in training_files(labels.all(), store_file, form):
+        for name, content in training_files(labels.images(), form):
             archive.writestr(name, content)
         archive.extractall(folder)
     return folder

@@ -1,0 +1,131 @@
+"""Labels of the fleet: what the page "Review" reads and stores, and what devices send.
+
+A device offers the plates that it would ask its own users about: within its [privacy], and as an
+image of the plate and its surroundings. What people say on the hub goes before what devices send.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from pydantic import Base64Bytes, BaseModel, Field
+
+from plateid.core.lists import ListEntry, Lists
+from plateid.core.records import Image
+from plateid.store.labels import (
+    MAX_DISTANCE,
+    MAX_EVENTS,
+    VERDICTS,
+    Label,
+    Labels,
+    LabelTask,
+    order_tasks,
+)
+from plateid.store.snapshot_files import decode_image
+
+if TYPE_CHECKING:
+    from plateid.hub.history import FleetHistory
+
+MAX_OFFERED = 30
+"""Maximum number of a device's images that wait for review: 3 MB."""
+IS_OWN = """
+    (device = %(device)s OR %(device)s = '')
+    AND payload #>> '{snapshot,file}' NOT LIKE '%%-hidden.jpg'"""
+"""Whether an event is of the device, if one is named, and its plate may be seen."""
+STORE = f"""
+    INSERT INTO label (id, device, verdict, text, box, is_of_device, labelled_at)
+    SELECT id, device, %(verdict)s, %(text)s, %(box)s::real[], %(device)s <> '', now()
+    FROM event WHERE id = %(id)s AND {IS_OWN} LIMIT 1
+    ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, text = excluded.text,
+        box = excluded.box, is_of_device = excluded.is_of_device, labelled_at = now()
+    WHERE (label.is_of_device OR NOT excluded.is_of_device) AND (label.verdict, label.text,
+        label.box) IS DISTINCT FROM (excluded.verdict, excluded.text, excluded.box)"""  # noqa: S608
+REMOVE = """
+    UPDATE label SET verdict = NULL, text = '', box = NULL, is_of_device = TRUE WHERE id = %s"""
+OFFER = f"""
+    INSERT INTO label (id, device)
+    SELECT id, device FROM unnest(%(offered)s::uuid[]) WITH ORDINALITY AS offer (id, place)
+    JOIN event USING (id)
+    WHERE {IS_OWN} AND NOT EXISTS (SELECT FROM label WHERE label.id = offer.id) ORDER BY place
+    LIMIT greatest(0, {MAX_OFFERED} - (SELECT count(*) FROM label WHERE device = %(device)s
+        AND verdict IS NULL AND (jpeg IS NOT NULL OR id = ANY(%(offered)s::uuid[]))))
+    ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
+WANTED = """
+    SELECT id::text FROM label WHERE device = %(device)s AND id = ANY(%(ids)s::uuid[])
+    AND jpeg IS NULL AND verdict IS DISTINCT FROM 'skip'"""
+STORE_IMAGE = "UPDATE label SET jpeg = %s WHERE id = %s AND device = %s AND jpeg IS NULL"
+UNLABELLED = """
+    SELECT payload FROM label JOIN event USING (id, device)
+    WHERE verdict IS NULL AND jpeg IS NOT NULL AND {} ORDER BY offered_at DESC LIMIT {}"""
+LABELLED = """
+    SELECT text, payload FROM label JOIN event USING (id, device)
+    WHERE verdict IS NOT NULL AND {} ORDER BY labelled_at DESC LIMIT {}"""
+IMAGES = """
+    SELECT id::text, verdict, text, box FROM label JOIN event USING (id, device)
+    WHERE verdict IS NOT NULL AND jpeg IS NOT NULL AND {} ORDER BY id"""
+COUNTS = "SELECT verdict, count(*) FROM label WHERE {} GROUP BY 1"
+
+
+class Offer(BaseModel):
+    """What a device sends: labels, events to label, the most useful first, and images (Base64)."""
+
+    labels: list[Label] = Field([], max_length=100_000)
+    offered: list[UUID] = Field([], max_length=MAX_EVENTS)
+    images: dict[UUID, Base64Bytes] = Field({}, max_length=MAX_OFFERED)
+
+
+class FleetLabels(Labels):
+    """The labels of the devices of a history. Thread-safe; raises StoreError."""
+
+    def __init__(self, history: "FleetHistory") -> None:
+        self._history = history
+
+    def add(self, label: Label) -> None:
+        """Stores a label, replacing an earlier one of the same event."""
+        with self._history.opened() as db:
+            db.execute(STORE.encode(), _values(label, ""))
+
+    def remove(self, id_: str) -> None:
+        """Deletes the label of an event, if it has one."""
+        with self._history.opened() as db:
+            db.execute(REMOVE, (id_,))
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of labels of each verdict."""
+        known = dict(self._rows(COUNTS))
+        return {verdict: known.get(verdict, 0) for verdict in VERDICTS}
+
+    def tasks(self, entries: Iterable[ListEntry]) -> list[LabelTask]:
+        """Returns an event of each vehicle to label, the most useful first."""
+        events = [payload for (payload,) in self._rows(UNLABELLED)]
+        return order_tasks(events, self._rows(LABELLED), Lists(tuple(entries), MAX_DISTANCE))
+
+    def images(self) -> Iterator[tuple[Label, Image | None]]:
+        """Yields each label with its image."""
+        for id_, verdict, text, box in self._rows(IMAGES):
+            with self._history.opened() as db:
+                row = db.execute("SELECT jpeg FROM label WHERE id = %s", (id_,)).fetchone()
+            yield Label(id_, verdict, text, tuple(box)), decode_image(row[0]) if row else None
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        conditions, values = self._history.places()
+        statement = query.format(" AND ".join(["TRUE", *conditions]), MAX_EVENTS)
+        with self._history.opened() as db:
+            return db.execute(statement.encode(), values).fetchall()
+
+
+def take_offer(db: psycopg.Connection, device: str, offer: Offer) -> list[str]:
+    """Stores what a device sends; returns the ids of events whose image it is to send."""
+    ids = [*(label.id for label in offer.labels), *map(str, offer.offered)]
+    values = {"device": device, "offered": offer.offered, "ids": ids}
+    with db.transaction(), db.cursor() as cursor:
+        cursor.executemany(STORE.encode(), [_values(label, device) for label in offer.labels])
+        cursor.execute(OFFER.encode(), values)
+        cursor.executemany(STORE_IMAGE, [(jpeg, id_, device) for id_, jpeg in offer.images.items()])
+        return [id_ for (id_,) in cursor.execute(WANTED, values)]
+
+
+def _values(label: Label, device: str) -> dict[str, Any]:
+    return asdict(label) | {"box": list(label.box), "device": device}
