@@ -12,17 +12,9 @@ from uuid import UUID
 import psycopg
 from pydantic import Base64Bytes, BaseModel, Field
 
-from plateid.core.lists import ListEntry, Lists
+from plateid.core.lists import ListEntry
 from plateid.core.records import Image
-from plateid.store.labels import (
-    MAX_DISTANCE,
-    MAX_EVENTS,
-    VERDICTS,
-    Label,
-    Labels,
-    LabelTask,
-    order_tasks,
-)
+from plateid.store.labels import MAX_EVENTS, VERDICTS, Label, Labels, LabelTask, order_tasks
 from plateid.store.snapshot_files import decode_image
 
 if TYPE_CHECKING:
@@ -100,7 +92,7 @@ class FleetLabels(Labels):
     def tasks(self, entries: Iterable[ListEntry]) -> list[LabelTask]:
         """Returns an event of each vehicle to label, the most useful first."""
         events = [payload for (payload,) in self._rows(UNLABELLED)]
-        return order_tasks(events, self._rows(LABELLED), Lists(tuple(entries), MAX_DISTANCE))
+        return order_tasks(events, self._rows(LABELLED), entries)
 
     def images(self) -> Iterator[tuple[Label, Image | None]]:
         """Yields each label with its image."""

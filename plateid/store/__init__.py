@@ -11,7 +11,7 @@ retention, purge                         redacts events and deletes old ones; de
 history, search, search_query            reads and searches events, and writes them as a file
 snapshots, snapshot_files                images of events, their files, and plates in them
 side_file                                files beside the store; that of labels
-labels, label_export, label_upload       labels of users and what to label next; their data set; to a hub
+labels, label_export, label_upload       labels of users, what to label next; data set; for a hub
 self_labels                              labels that sure readings give to far crops
 report_card, report_light, unpublished   how well a camera reads; counts of unpublished passes
 sessions                                 vehicles inside, and their number

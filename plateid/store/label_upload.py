@@ -29,6 +29,6 @@ def send_labels(
     for id_ in events.keys() & set(post({"labels": own, "offered": [*tasks]})):
         if (image := legible_image(store, events[id_])) is not None:
             box = known[id_][0].box if id_ in known else plate_box(image, events[id_])
-            jpeg = crop_jpeg(image, clipped(box, image))
-            post({"images": {id_: base64.b64encode(jpeg).decode()}})
+            jpeg = base64.b64encode(crop_jpeg(image, clipped(box, image))).decode()
+            post({"images": {id_: jpeg}})
         yield

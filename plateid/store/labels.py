@@ -107,11 +107,13 @@ class Labels:
             rows = db.execute(UNLABELLED, (MAX_EVENTS,)).fetchall()
             labelled = [(label.text, event) for label, event in self._all(db)]
         events = (json.loads(payload) for (payload,) in rows)
-        return order_tasks(events, labelled, Lists(tuple(entries), MAX_DISTANCE))
+        return order_tasks(events, labelled, entries)
 
 
 def order_tasks(
-    events: Iterable[dict[str, Any]], labelled: Sequence[tuple[str, dict[str, Any]]], lists: Lists
+    events: Iterable[dict[str, Any]],
+    labelled: Sequence[tuple[str, dict[str, Any]]],
+    entries: Iterable[ListEntry],
 ) -> list[LabelTask]:
     """Returns the tasks of unlabelled vehicles; `labelled` are texts of labels with their events.
 
@@ -120,6 +122,7 @@ def order_tasks(
     """
     formats = Counter(_format(text) for text, _ in labelled if text)
     known = {key for text, event in labelled for key in _vehicle(event, text)}
+    lists = Lists(tuple(entries), MAX_DISTANCE)
     tasks = [_task(event, lists, formats) for event in events]
     kept = []
     for task in sorted(tasks, key=lambda task: -task.usefulness):
