@@ -3,7 +3,6 @@
 from contextlib import ExitStack
 
 from tests.hub.test_rollouts import config, linked, select, state  # noqa: F401 - a fixture
-from tests.support.broker import until
 from tests.support.fleets import served_hub
 from tests.support.packed import write_keys, write_packed
 from tests.web.browser import find, fits, follow, serious_issues, texts, wait
@@ -49,7 +48,7 @@ def test_rollout_that_fails_is_shown_and_others_end_by_hand(config, tmp_path, br
         assert texts(browser, ".rollout .state")[0] == "stopped"
         assert texts(browser, ".reason")[0] == "By admin."
         sent = "SELECT count(*) FROM desired WHERE document LIKE '%\"bundle\"%'"
-        until(lambda: select(config, sent) == [(1,)])  # that of the first canary
+        fleet.until(lambda: select(config, sent) == [(0,)])
         upload(browser, hub, tmp_path / "old.tar", tmp_path / "old.tar.sig", trial_minutes="0.001")
         fleet.until(lambda: "old" in fleet.bundles)
         browser.refresh()
