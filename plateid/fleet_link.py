@@ -6,6 +6,7 @@ entries of the hub and of the device are both in force; each contradiction is re
 """
 
 import base64
+import functools
 import hashlib
 import json
 import queue
@@ -101,8 +102,8 @@ class FleetLink:
         self._reported = Reported()
         with suppress(OSError, ValueError):  # else the desired state is applied again
             self._reported = Reported.model_validate_json((self._folder / REPORTED).read_bytes())
-        bundle = self._folder / BUNDLE, trial, self._fetch_bundle, self._reported.bundle
-        self._bundle = FleetBundle(*bundle)
+        get = functools.partial(self._get, limit_bytes=MAX_BUNDLE_BYTES)
+        self._bundle = FleetBundle(self._folder / BUNDLE, trial, get, self._reported.bundle)
         if self.is_enrolled:
             mqtt.handle("desired", self.receive)
 
@@ -199,9 +200,6 @@ class FleetLink:
                 if each["id"] not in self._reported.purged:
                     Purge(self._store).plate(each["plate"])
         self._fetched.put((wanted, document))
-
-    def _fetch_bundle(self, url: str) -> bytes:
-        return self._get(url, MAX_BUNDLE_BYTES)
 
     def _get(self, url: str, limit_bytes: int, body: bytes | None = None) -> bytes:
         token = (self._folder / "token").read_text()

@@ -103,7 +103,7 @@ class FleetBundle:
                 raise BundleError(wanted["url"], "is another archive than that of the rollout")
             archive.write_bytes(data)
             archive.with_suffix(f".tar{SUFFIX}").write_bytes(bytes.fromhex(wanted["signature"]))
-            if self._wanted is not wanted:  # the hub has changed its mind meanwhile
+            if self._wanted != wanted:  # the hub has changed its mind meanwhile
                 return
             try:
                 self._trial.install(archive, wanted["minutes"])

@@ -13,28 +13,8 @@ from plateid.hub.database import next_month
 
 GAP = r"[ .·-]*"
 """Pattern of what people write between the characters of a plate."""
-PASSES = """
-    CREATE TEMP TABLE purged ON COMMIT DROP AS
-    SELECT id, payload -> 'snapshot' ->> 'sha256' AS image
-    FROM event WHERE pass_id IN (SELECT pass_id FROM event WHERE payload::text ~ %s
-        OR id IN (SELECT id FROM label WHERE text = %s))"""
-"""Selects every pass with a plate among its texts. It reads all events: minutes for millions."""
-DELETIONS = (
-    "DELETE FROM label WHERE id IN (SELECT id FROM purged)",
-    "DELETE FROM snapshot WHERE sha256 IN (SELECT image FROM purged)",
-    "DELETE FROM event WHERE id IN (SELECT id FROM purged)",
-)
-OTHERS = (
-    "DELETE FROM quarantine WHERE encode(sample, 'escape') ~ %s",
-    "DELETE FROM list_version WHERE content ~ %s",
-)
-TRACES = """
-    SELECT count(*) FROM event WHERE payload::text ~ %s
-    OR id IN (SELECT id FROM label WHERE text = %s)"""
-REQUEST = """
-    INSERT INTO purge (plate, devices)
-    SELECT %s, coalesce(array_agg(name), '{}') FROM device WHERE token_sha256 IS NOT NULL
-    RETURNING id"""
+PURGE = "SELECT * FROM purge_plate(%s, %s)"
+TRACES = "SELECT count(*) FROM traces(%s, %s)"
 WAITING = "SELECT name FROM waiting WHERE purge = %s ORDER BY 1"
 OLD_IMAGES = """
     DELETE FROM snapshot WHERE sha256 IN
@@ -60,16 +40,10 @@ class FleetPurge:
 
 def purge_plate(db: psycopg.Connection, text: str) -> FleetPurge:
     """Deletes a plate from the database, and asks all enrolled devices; ValueError: no plate."""
-    plate, pattern = _pattern(text)
-    with db.transaction():
-        db.execute(PASSES, (f'"{pattern}"', plate))
-        deleted = [db.execute(statement.encode()).rowcount for statement in DELETIONS]
-        for statement in OTHERS:
-            db.execute(statement.encode(), (pattern,))
-        (number,) = db.execute(REQUEST, (plate,)).fetchone() or (0,)
+    number, events = db.execute(PURGE, _pattern(text)).fetchone() or (0, 0)
     db.execute("VACUUM event, snapshot, label, list_version, quarantine")
     rows = db.execute("SELECT name FROM device WHERE token_sha256 IS NULL ORDER BY 1")
-    return FleetPurge(number, deleted[-1], tuple(name for (name,) in rows))
+    return FleetPurge(number, events, tuple(name for (name,) in rows))
 
 
 def _pattern(text: str) -> tuple[str, str]:
@@ -82,8 +56,7 @@ def _pattern(text: str) -> tuple[str, str]:
 
 def traces(db: psycopg.Connection, text: str) -> int:
     """Returns the number of events that have a plate among their texts; ValueError: no plate."""
-    plate, pattern = _pattern(text)
-    row = db.execute(TRACES, (f'"{pattern}"', plate)).fetchone()
+    row = db.execute(TRACES, _pattern(text)).fetchone()
     return int(row[0]) if row else 0
 
 
