@@ -78,7 +78,8 @@ def options_of(*names: str) -> frozenset[str]:
 
 
 def commands() -> list[list[str]]:
-    lines = [line.split(" # ")[0] for _, text in blocks("sh", MANUAL) for line in text.splitlines()]
+    texts = [text.replace("\\\n", " ") for _, text in blocks("sh", MANUAL)]
+    lines = [line.split(" # ")[0] for text in texts for line in text.splitlines()]
     words = [shlex.split(line.split(" > ")[0], comments=True) for line in lines]
     words = [line[1:] if line[:1] == ["sudo"] else line for line in words]
     return [line[1:] for line in words if line[:1] == ["plateid"]]
