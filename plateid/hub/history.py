@@ -48,9 +48,9 @@ LAST_SEEN = """
 CORRECTIONS = """
     SELECT pass_id::text, verdict, text FROM event JOIN label USING (id, device)
     WHERE pass_id = ANY(%(ids)s::uuid[]) AND verdict <> 'skip' AND {} ORDER BY labelled_at"""
-IMAGE = """
-    SELECT jpeg FROM snapshot WHERE sha256 = %s
-    UNION ALL SELECT jpeg FROM label WHERE id = %s AND jpeg IS NOT NULL LIMIT 1"""
+CORRECTED_TO = """
+    SELECT pass_id, text FROM label JOIN event USING (id, device) WHERE text <> '' AND (text LIKE %s
+        OR %s AND levenshtein_less_equal(translate(text, 'OIBSZGDQ', '01852600'), %s, 1) <= 1)"""
 OF_GROUP = """
     device = ANY(ARRAY(SELECT name FROM device
         WHERE %(group)s IN (name, site) OR %(group)s = ANY(groups)))"""
@@ -183,7 +183,7 @@ class FleetHistory:
         """Returns the image of an event (JPEG); None if the hub has none."""
         digest = (event["snapshot"] or {}).get("sha256")
         with self.opened() as db:
-            row = db.execute(IMAGE, (digest, event["id"])).fetchone()
+            row = db.execute("SELECT image_of(%s, %s)", (digest, event["id"])).fetchone()
             return row[0] if row else None
 
     def _page(
@@ -194,6 +194,9 @@ class FleetHistory:
         conditions = [NAMED.sub(r"%(\1)s", condition) for condition in conditions]
         places, devices = self.places(query)
         plate, few, plate_values = _plate_condition(db, query)
+        plate_values["corrected"] = _corrected(db, query) if query.plate else []
+        if plate_values["corrected"]:
+            plate = f"({plate} OR pass_id = ANY(%(corrected)s))"
         where = " AND ".join([plate, *conditions, *places])
         order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
         found = f"SELECT id, first_seen, pass_id, device FROM event WHERE {where}"  # noqa: S608 - constants
@@ -230,13 +233,24 @@ def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, V
         return "plate = ANY(%(plates)s)", True, {"plates": [text, *_similar(db, text)]}
     if not set(text) & set("*?"):
         return "plate = %(plate)s", False, {"plate": text}
-    values = {"like": text.replace("*", "%").replace("?", "_"), "few": FEW + 1}
+    values = {"like": _like(text), "few": FEW + 1}
     condition = f"plate LIKE %(like)s AND {IS_PLAIN}"
     if INDEXED.search(text):
         rows = f"SELECT 1 FROM event WHERE {condition} LIMIT %(few)s"  # noqa: S608 - constants
         if _number(db, f"SELECT count(*) FROM ({rows}) AS rows", values) <= FEW:  # noqa: S608
             return condition, True, values
     return f"plate || '' LIKE %(like)s AND {IS_PLAIN}", False, values  # without the index
+
+
+def _corrected(db: psycopg.Connection, query: Query) -> list[str]:
+    """Returns the ids of passes that users have corrected to the plate of a query."""
+    text, like = query.plate, _like(query.plate)
+    rows = db.execute(CORRECTED_TO, (like, query.fuzzy, text.translate(FOLDED)))
+    return [id_ for id_, to in rows if not query.fuzzy or distance(to, text) <= MAX_DISTANCE]
+
+
+def _like(pattern: str) -> str:
+    return pattern.replace("*", "%").replace("?", "_")
 
 
 def _similar(db: psycopg.Connection, text: str) -> list[str]:

@@ -5,7 +5,6 @@ image of the plate and its surroundings. What people say on the hub goes before 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,33 +19,10 @@ from plateid.store.snapshot_files import decode_image
 if TYPE_CHECKING:
     from plateid.hub.history import FleetHistory
 
-MAX_OFFERED = 30
-"""Maximum number of a device's images that wait for review: 3 MB."""
-IS_OWN = """
-    (device = %(device)s OR %(device)s = '')
-    AND payload #>> '{snapshot,file}' NOT LIKE '%%-hidden.jpg'"""
-"""Whether an event is of the device, if one is named, and its plate may be seen."""
-STORE = f"""
-    INSERT INTO label (id, device, verdict, text, box, is_of_device, labelled_at)
-    SELECT id, device, %(verdict)s, %(text)s, %(box)s::real[], %(device)s <> '', now()
-    FROM event WHERE id = %(id)s AND {IS_OWN} LIMIT 1
-    ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, text = excluded.text,
-        box = excluded.box, is_of_device = excluded.is_of_device, labelled_at = now()
-    WHERE (label.is_of_device OR NOT excluded.is_of_device) AND (label.verdict, label.text,
-        label.box) IS DISTINCT FROM (excluded.verdict, excluded.text, excluded.box)"""  # noqa: S608
+STORE = "SELECT store_label(%s, %s, %s, %s, %s::real[])"
 REMOVE = """
     UPDATE label SET verdict = NULL, text = '', box = NULL, is_of_device = TRUE WHERE id = %s"""
-OFFER = f"""
-    INSERT INTO label (id, device)
-    SELECT id, device FROM unnest(%(offered)s::uuid[]) WITH ORDINALITY AS offer (id, place)
-    JOIN event USING (id)
-    WHERE {IS_OWN} AND NOT EXISTS (SELECT FROM label WHERE label.id = offer.id) ORDER BY place
-    LIMIT greatest(0, {MAX_OFFERED} - (SELECT count(*) FROM label WHERE device = %(device)s
-        AND verdict IS NULL AND (jpeg IS NOT NULL OR id = ANY(%(offered)s::uuid[]))))
-    ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
-WANTED = """
-    SELECT id::text FROM label WHERE device = %(device)s AND id = ANY(%(ids)s::uuid[])
-    AND jpeg IS NULL AND verdict IS DISTINCT FROM 'skip'"""
+OFFER = "SELECT offer_events(%s, %s, %s::uuid[])"
 STORE_IMAGE = "UPDATE label SET jpeg = %s WHERE id = %s AND device = %s AND jpeg IS NULL"
 UNLABELLED = """
     SELECT payload FROM label JOIN event USING (id, device)
@@ -65,7 +41,7 @@ class Offer(BaseModel):
 
     labels: list[Label] = Field([], max_length=100_000)
     offered: list[UUID] = Field([], max_length=MAX_EVENTS)
-    images: dict[UUID, Base64Bytes] = Field({}, max_length=MAX_OFFERED)
+    images: dict[UUID, Base64Bytes] = {}
 
 
 class FleetLabels(Labels):
@@ -77,7 +53,7 @@ class FleetLabels(Labels):
     def add(self, label: Label) -> None:
         """Stores a label, replacing an earlier one of the same event."""
         with self._history.opened() as db:
-            db.execute(STORE.encode(), _values(label, ""))
+            db.execute(STORE, _values(label, ""))
 
     def remove(self, id_: str) -> None:
         """Deletes the label of an event, if it has one."""
@@ -110,14 +86,13 @@ class FleetLabels(Labels):
 
 def take_offer(db: psycopg.Connection, device: str, offer: Offer) -> list[str]:
     """Stores what a device sends; returns the ids of events whose image it is to send."""
-    ids = [*(label.id for label in offer.labels), *map(str, offer.offered)]
-    values = {"device": device, "offered": offer.offered, "ids": ids}
+    labelled = [label.id for label in offer.labels]
+    images = [(jpeg, id_, device) for id_, jpeg in offer.images.items()]
     with db.transaction(), db.cursor() as cursor:
-        cursor.executemany(STORE.encode(), [_values(label, device) for label in offer.labels])
-        cursor.execute(OFFER.encode(), values)
-        cursor.executemany(STORE_IMAGE, [(jpeg, id_, device) for id_, jpeg in offer.images.items()])
-        return [id_ for (id_,) in cursor.execute(WANTED, values)]
+        cursor.executemany(STORE, [_values(label, device) for label in offer.labels])
+        cursor.executemany(STORE_IMAGE, images)
+        return [id_ for (id_,) in cursor.execute(OFFER, (device, offer.offered, labelled))]
 
 
-def _values(label: Label, device: str) -> dict[str, Any]:
-    return asdict(label) | {"box": list(label.box), "device": device}
+def _values(label: Label, device: str) -> tuple[object, ...]:
+    return label.id, device, label.verdict, label.text, list(label.box)

@@ -176,17 +176,34 @@ def test_pass_is_found_by_any_of_its_events(history):
     assert history.find_pass("nothing") == []
 
 
-def test_pass_is_found_by_what_it_was_corrected_to(of_device, tmp_path):
-    file = Path(shutil.copy(of_device.path, tmp_path))
-    (wrong, *_) = find(History(file), parse_query({"plate": "B685PK"})).events
-    Labels(file).add(Label(wrong["id"], "plate", "B68SPK", (0, 0, 9, 9)))
-    for fields in ({"plate": "B68SPK"}, {"plate": "B68*"}, {"plate": "B68SPX", "fuzzy": "1"}):
-        query = parse_query(fields | {"limit": "100"})
-        found = {each["pass_id"] for each in find(History(file), query).events}
-        before = {each["pass_id"] for each in find(of_device, query).events}
-        assert found - before <= {wrong["pass_id"]} <= found
-    assert wrong in find(History(file), parse_query({"plate": "B685PK"})).events
-    assert History(file).corrections([wrong["pass_id"]]) == {
+@pytest.fixture
+def own_of_device(of_device, tmp_path):
+    return History(Path(shutil.copy(of_device.path, tmp_path)))
+
+
+@pytest.fixture
+def own_of_fleet(database):
+    insert_events(database, made())
+    with closing(FleetHistory(database)) as history, history.opened() as db:
+        db.execute("""UPDATE event SET payload = payload || '{"snapshot": {"file": "a.jpg"}}'""")
+        yield history
+
+
+@pytest.mark.parametrize("kind", ["of_device", "of_fleet"])
+def test_pass_is_found_by_what_it_was_corrected_to(kind, request):
+    history = request.getfixturevalue(f"own_{kind}")
+    queries = [
+        parse_query(fields | {"limit": "100"})
+        for fields in ({"plate": "B68SPK"}, {"plate": "B68*"}, {"plate": "B68SPX", "fuzzy": "1"})
+    ]
+    before = [{each["pass_id"] for each in find(history, query).events} for query in queries]
+    (wrong, *_) = find(history, parse_query({"plate": "B685PK"})).events
+    history.labels.add(Label(wrong["id"], "plate", "B68SPK", (0, 0, 9, 9)))
+    for query, others in zip(queries, before, strict=True):
+        found = {each["pass_id"] for each in find(history, query).events}
+        assert found - others <= {wrong["pass_id"]} <= found
+    assert wrong in find(history, parse_query({"plate": "B685PK"})).events
+    assert history.corrections([wrong["pass_id"]]) == {
         wrong["pass_id"]: Correction("plate", "B68SPK")
     }
 
