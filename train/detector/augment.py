@@ -166,7 +166,7 @@ class PlateDataset(YOLODataset):
     """ultralytics' dataset with this augmentation."""
 
     plates: list[Image] = []  # noqa: RUF012 - none while ultralytics fills its cache
-    seed = 0
+    seed, replaced = 0, REPLACED_SHARE
 
     @functools.cached_property
     def rng(self) -> Rng:
@@ -184,7 +184,7 @@ class PlateDataset(YOLODataset):
         instances.convert_bbox("xyxy")
         instances.denormalize(width, height)
         boxes = instances.bboxes
-        picked = self.rng.random(len(boxes)) < REPLACED_SHARE
+        picked = self.rng.random(len(boxes)) < self.replaced
         boxes[picked] = replace_plates(image, boxes[picked].astype(float), self.plates, self.rng)
         if self.rng.random() < SIGNS_SHARE:
             paste_signs(image, boxes, self.rng)

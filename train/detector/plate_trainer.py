@@ -12,7 +12,12 @@ from ultralytics.engine import trainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import torch_utils
 
-from train.detector.augment import PlateDataset, read_plate_images, render_plates
+from train.detector.augment import (
+    REPLACED_SHARE,
+    PlateDataset,
+    read_plate_images,
+    render_plates,
+)
 from train.detector.distillation import DistillationLoss
 from train.detector.yolo_weights import set_score_width
 from train.machine import computes_bfloat16
@@ -25,7 +30,8 @@ class DetectorRun:
 
     If `base` is a network's yaml and there are teachers, training starts from the weights of the
     first. `score_width` freezes everything but the new score branches. `frozen` is the number of
-    first layers that are not trained; `max_minutes` bounds the training by fewer epochs.
+    first layers that are not trained; `replaced` is the share of plates that others replace;
+    `max_minutes` bounds the training by fewer epochs.
     """
 
     data: tuple[str, ...]
@@ -42,6 +48,7 @@ class DetectorRun:
     limit: int | None = None
     validate: bool = True
     frozen: int = 0
+    replaced: float = REPLACED_SHARE
     max_minutes: float | None = None
 
     @property
@@ -104,7 +111,7 @@ class PlateTrainer(DetectionTrainer):
         )
         rendered = render_plates(RENDERED_PLATES, seed=self._run.seed)
         dataset.plates = [*read_plate_images(self._run.plates), *rendered]
-        dataset.seed = self._run.seed
+        dataset.seed, dataset.replaced = self._run.seed, self._run.replaced
         return _complete(dataset, img_path)
 
 

@@ -56,9 +56,10 @@ from train.street.frames import READABLE_PX
 FIT = "detector-fit"
 """Name of the folder of unfinished trainings. Each has one of its own, as it must not go on with
 the network of another fold, which was trained on its held-out images."""
-FROZEN, LR, EPOCHS, SIDE_PX, BATCH = 10, 5e-4, 6, 640, 16
+FROZEN, LR, EPOCHS, SIDE_PX, BATCH = 10, 5e-4, 18, 640, 16
 """First layers that are not trained (the backbone), peak learning rate, most epochs, side of the
-images and images per step."""
+images and images per step. A third of the epochs gained 8 instead of 19 points (see the training
+log)."""
 PER_EPOCH = 128
 """Images of an epoch, if you have not more: half of them yours, each as often as needed."""
 TRAINING_SHARE = 0.13
@@ -69,9 +70,9 @@ MEASURES = {"recall": "recall", "false boxes": "false_boxes", "mAP50-95": "mAP50
 """Headings and attributes of the measures in the report."""
 OWN, RENDERED = "your plates", "rendered streets"
 """Names of the plates that must not be lost or forgotten."""
-MAX_FALSE_BOXES = 0.02
-"""False boxes per image that are acceptable, even if there were fewer before. The reader and the
-fusion drop a false box that has no text, while a missed plate is lost."""
+MAX_FALSE_BOXES = 0.1
+"""False boxes per image that are acceptable, even if there were fewer before. Each costs a read;
+reader and fusion drop a false box without text, while a missed plate is lost."""
 SURE, APART = 0.8, 0.1
 """Score of a box that shows a plate even if it has no label, and the IoU up to which two boxes show
 different things."""
@@ -114,7 +115,7 @@ class DetectorLesson:
         images = [*islice(cycle(own), count), *islice(cycle(spread), count)]
         run = DetectorRun(
             (), str(self._file), str(fit), EPOCHS, SIDE_PX, BATCH, LR, validate=False,
-            frozen=FROZEN, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
+            frozen=FROZEN, replaced=0.0, max_minutes=TRAINING_SHARE * self._rehearsal.minutes,
         )  # fmt: skip
 
         def train() -> Weights:

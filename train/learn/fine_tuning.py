@@ -1,7 +1,8 @@
 """Fine-tunes the reader on your plates and on rendered ones.
 
 On rendered plates of all formats the network must answer as the base does (Li and Hoiem, Learning
-without Forgetting, ECCV 2016).
+without Forgetting, ECCV 2016). The rectifier stays: a new country has other glyphs, but its plates
+have the same shape.
 """
 
 import io
@@ -73,7 +74,8 @@ def fine_tune(
     Raises TrainError if the loss is not finite.
     """
     network, rng = network_of(start), np.random.default_rng(0)
-    parameters = dict(network.named_parameters())
+    network.rectifier.requires_grad_(requires_grad=False)
+    parameters = {name: each for name, each in network.named_parameters() if each.requires_grad}
     optimiser = torch.optim.AdamW(parameters.values(), weight_decay=WEIGHT_DECAY)
     average = {name: weight.detach().clone() for name, weight in parameters.items()}
     wanted = set(plates)

@@ -31,6 +31,9 @@ STREETS = {"forgetting": (300, 26004, 0.1), "replay": (240, 36004, 0.08)}
 """The same for frames of streets."""
 MIN_FRAMES = 24
 """Number of frames that are rendered even if they take longer: three streets."""
+LABELLED_PX = 6
+"""Least height of a plate in the labels of the frames, pixels. Only higher ones count, but the box
+of a plate that is a little too low is not false."""
 PATTERNS = 40
 """Formats of each layout: many, because a layout is one size and colour of a plate."""
 VEHICLES, EVERY_S, FPS = 3, 2.0, 0.8
@@ -107,4 +110,5 @@ def _frames(seed: int) -> Iterator[StreetFrame]:
     for index in count():
         street = random_street(VEHICLES, seed=seed + index, every_s=EVERY_S)
         light = {"night_s": 0.0} if index % NIGHTS == 0 else {}
-        yield from render(street.model_copy(update={**light, "signs": index % SIGNS}), fps=FPS)
+        street = street.model_copy(update={**light, "signs": index % SIGNS})
+        yield from render(street, fps=FPS, least_px=LABELLED_PX)

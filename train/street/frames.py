@@ -28,7 +28,7 @@ SHIFTS_PX = ((-0.25, -0.25), (0.25, -0.125), (-0.125, 0.25), (0.25, 0.25))
 
 @dataclass(frozen=True)
 class VisiblePlate:
-    """A plate inside the image, not hidden, at least READABLE_PX high. `text` has no spaces."""
+    """A plate inside the image, not hidden and high enough. `text` has no spaces."""
 
     vehicle: int
     text: str
@@ -37,25 +37,30 @@ class VisiblePlate:
 
 @dataclass(frozen=True, eq=False)
 class StreetFrame:
-    """One image of the street, BGR uint8 (H, W, 3), and its readable plates."""
+    """One image of the street, BGR uint8 (H, W, 3), and its plates."""
 
     image: Image
     plates: tuple[VisiblePlate, ...]
 
 
-def render(street: Street, *, size: Size = (1280, 720), fps: float = 30) -> Iterator[StreetFrame]:
-    """Renders all frames of a street; `size` is width and height in pixels, about 16 to 9.
+def render(
+    street: Street, *, size: Size = (1280, 720), fps: float = 30, least_px: float = READABLE_PX
+) -> Iterator[StreetFrame]:
+    """Renders all frames of a street, with the plates that are at least `least_px` high.
 
+    `size` is width and height in pixels, about 16 to 9.
     Raises TrainError if no layout fits a plate, or a font is not installed.
     """
-    renderer = _Renderer(street, Projection(*size))
+    renderer = _Renderer(street, Projection(*size), least_px)
     for index in range(round(street.length_s * fps)):
         yield StreetFrame(renderer.image(index / fps), renderer.plates(index / fps))
 
 
 class _Renderer:
-    def __init__(self, street: Street, projection: Projection) -> None:
-        self._street, self._projection = street, projection
+    def __init__(
+        self, street: Street, projection: Projection, least_px: float = READABLE_PX
+    ) -> None:
+        self._street, self._projection, self._least_px = street, projection, least_px
         self._models = [
             build_model(vehicle, np.random.default_rng((street.seed, 1, number)))
             for number, vehicle in enumerate(street.vehicles)
@@ -63,14 +68,14 @@ class _Renderer:
         self._day, self._night = paint_scenery(projection, seed=street.seed, signs=street.signs)
 
     def plates(self, at_s: float) -> tuple[VisiblePlate, ...]:
-        """Returns the readable plates at a time."""
+        """Returns the plates that are visible and high enough at a time."""
         found, nearer = [], list[Box]()
         for number, (model, place) in reversed(self._present(at_s).items()):
             box, whole = model.boxes(self._projection, place)
             (x1, y1, x2, y2), x, y = box, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
             hidden = any(a < x < c and b < y < d for a, b, c, d in nearer)
             inside = x1 >= 0 and x2 <= self._projection.width and y2 <= self._projection.height
-            if inside and not hidden and y2 - y1 >= READABLE_PX:
+            if inside and not hidden and y2 - y1 >= self._least_px:
                 found.append(VisiblePlate(number, normalise(model.vehicle.plate), box))
             nearer.append(whole)
         return tuple(found)

@@ -19,6 +19,7 @@ from train.learn.gather import LearningRun, Sources, framed_images, gather
 from train.learn.learning import learn
 from train.learn.proof import mean_precisions, p_of_chosen, resamples
 from train.learn.rehearsal import STREETS, Rehearsal
+from train.street.frames import READABLE_PX
 from train.train_error import TrainError
 
 PLATE, ELSEWHERE = (10, 10, 50, 26), (60, 60, 100, 76)
@@ -48,7 +49,7 @@ def test_threshold_is_the_lowest_with_no_more_false_boxes_than_before(image):
     quiet = scored([0.9], [0.34])
     assert choose_threshold(quiet, after, current=0.35) == 0.46
     nothing = [result(image, [], [], []).of_height()] * 200
-    assert choose_threshold([*quiet, *nothing], after, current=0.35) == 0.15, ".02 an image are few"
+    assert choose_threshold([*quiet, *nothing], after, current=0.35) == 0.15, ".1 an image are few"
 
 
 def test_resampled_precision_of_all_images_is_that_of_the_evaluation(image):
@@ -117,6 +118,14 @@ def test_rendered_frames_are_kept(tmp_path, monkeypatch):
         image.digest for image in first
     ]
     assert written().st_mtime_ns == before
+
+
+def test_rendered_plates_that_are_too_low_to_count_have_labels(tmp_path, monkeypatch):
+    monkeypatch.setitem(STREETS, "forgetting", (5, 7, 0.1))
+    frames = Rehearsal(tmp_path, 45).frames("forgetting")
+    heights = np.array([y2 - y1 for frame in frames for _, y1, _, y2 in frame.boxes])
+    assert (heights < READABLE_PX).any()
+    assert (heights >= READABLE_PX).any()
 
 
 def test_rendering_of_streets_ends_in_time_and_more_minutes_render_more(tmp_path, monkeypatch):
