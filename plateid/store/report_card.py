@@ -92,19 +92,15 @@ class ReportCard:
     advice: tuple[str, ...]
 
 
-class HitRate:
+class HitRate(Chore):
     """The hit rate of the last week at all cameras, measured every hour for the health report."""
 
     value: float | None = None
 
     def __init__(self, store: Path) -> None:
         """Measures nothing yet; `value` is None as long as no plate was confirmed."""
+        super().__init__("hit rate", self._measure, interval_s=HIT_RATE_S)
         self._history = History(store)
-        self._chore = Chore("hit rate", self._measure, interval_s=HIT_RATE_S)
-
-    def check(self) -> None:
-        """Measures, if it is time. Call it periodically from one thread."""
-        self._chore.check()
 
     def _measure(self) -> Iterator[None]:
         path = self._history.path
