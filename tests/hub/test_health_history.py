@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from plateid.hub.database import connect
 from plateid.hub.recording import Batch, Recorder
 from tests.hub.test_recording import health, recorder  # noqa: F401 - a fixture
 
@@ -42,6 +43,30 @@ def test_accuracy_that_fell_is_an_alert(recorder, last, reason) -> None:  # noqa
     alerts = [change for (change,) in db.execute("SELECT changed_alerts()")]
     found = [(each["alert"], each["state"]) for each in alerts]
     assert found == ([("accuracy", "started")] if reason else [])
+
+
+def test_bundle_of_a_rollout_is_compared_with_the_ones_before(database) -> None:
+    def add(rollout: int, hours_ago: int, seconds: int, **values: float) -> None:
+        row = {"passes": 0, "confidence": None, "latency_ms": None, "restarts": 0} | values
+        statement = """
+            INSERT INTO health_hour VALUES ('gate', date_trunc('hour', now())
+                - %(ago)s * interval '1 hour', %(rollout)s, %(seconds)s, %(restarts)s, %(passes)s,
+                %(confidence)s, NULL, %(latency_ms)s)"""
+        db.execute(statement, row | {"ago": hours_ago, "rollout": rollout, "seconds": seconds})
+
+    with connect(database, purpose="test") as db:
+        found = "SELECT reason FROM falls('gate', now() - interval '1 hour', 7)"
+        add(7, 1, 590, latency_ms=60, restarts=3, confidence=0.5, passes=20)
+        assert db.execute(found).fetchall() == [], "nothing to compare with"
+        add(0, 5, 3600, latency_ms=30, confidence=0.9, passes=100)
+        add(0, 1, 3600, latency_ms=30)  # of the same hour
+        assert db.execute(found).fetchall() == [], "too little"
+        add(7, 0, 20, latency_ms=62, restarts=1, confidence=0.7, passes=20)
+        assert [reason for (reason,) in db.execute(found)] == [
+            "confidence falls from 0.90 to 0.60",
+            "latency rises from 30 to 61 ms",
+            "4 restarts",
+        ]
 
 
 def test_reports_of_an_hour_are_summed_and_lies_are_ignored(recorder) -> None:  # noqa: F811

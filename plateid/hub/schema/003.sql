@@ -87,7 +87,7 @@ CREATE FUNCTION falls(of text, since timestamptz, new bigint DEFAULT NULL)
       format('confidence falls from %s to %s', round(old.confidence, 2), round(now.confidence, 2))),
     ('plates', expected.passes >= 30 AND now.passes < expected.passes / 2,
       format('%s plates instead of %s', round(now.passes), round(expected.passes))),
-    ('latency', now.latency_ms > 1.5 * old.latency_ms,
+    ('latency', now.seconds >= 600 AND now.latency_ms > 1.5 * old.latency_ms, -- the first frames take longer
       format('latency rises from %s to %s ms', round(old.latency_ms), round(now.latency_ms))),
     ('restarts', now.restarts > 3 + coalesce(2 * now.seconds * old.restarts / nullif(old.seconds, 0), 0),
       format('%s restarts', now.restarts))
@@ -134,7 +134,8 @@ CREATE VIEW rollout_progress AS
   CROSS JOIN LATERAL (SELECT CASE
     WHEN each.state IN ('failed', 'rolled back') THEN concat_ws(': ', each.state, nullif(each.reason, ''))
     WHEN each.state = 'installed' AND health_at < now() - greatest(hold, interval '5 minutes') THEN 'no health report'
-    WHEN each.state = 'installed' THEN device.problem END AS problem) AS wrong;
+    WHEN each.state = 'installed' AND reported #>> '{bundle,rollout}' = each.rollout::text THEN device.problem
+    END AS problem) AS wrong;
 
 CREATE OR REPLACE VIEW fault AS
   SELECT name AS device, kind FROM device CROSS JOIN LATERAL (VALUES
