@@ -5,7 +5,7 @@ CREATE TABLE label (
   jpeg bytea,                              -- the plate and what is around it; NULL: not offered
   offered_at timestamptz NOT NULL DEFAULT now(),
   verdict text,                            -- NULL: not reviewed
-  text text NOT NULL DEFAULT '' CHECK (text ~ '^[A-Z0-9]{0,16}$'),
+  text text COLLATE "C" NOT NULL DEFAULT '' CHECK (text ~ '^[A-Z0-9]{0,16}$'),
   box real[]                               -- x1, y1, x2, y2 in pixels of the image
     CHECK (array_length(box, 1) = 4 AND -1e5 < ALL (box) AND 1e5 > ALL (box)),
   is_of_device boolean NOT NULL DEFAULT TRUE, -- the device may replace what was said
