@@ -53,7 +53,7 @@ SET_ONLINE = """
     ON CONFLICT (name) DO UPDATE SET online = excluded.online"""
 DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
 PURGES = "SELECT id FROM purge ORDER BY id"
-ROLLOUTS = "SELECT sum(hashtext(device || bundle)) FROM wanted_bundle"
+ROLLOUTS = "SELECT * FROM wanted_hash"
 SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
 log = structlog.get_logger()
 

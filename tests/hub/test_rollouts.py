@@ -1,6 +1,7 @@
 """Bundles in waves: a real hub, broker and PostgreSQL, and links of devices with real bundles."""
 
 import itertools
+import json
 from contextlib import ExitStack
 
 import psycopg
@@ -11,10 +12,11 @@ from plateid.bundles import trial
 from plateid.commands.main import main
 from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.service import WebConfig
+from plateid.fleet_link import link_folder
 from plateid.hub import server
 from tests.hub.test_ingest import ingesting
 from tests.support.broker import free_port, until
-from tests.support.fleets import LinkedDevice, linked_device, served_hub
+from tests.support.fleets import LinkedDevice, ServedHub, linked_device, served_hub
 from tests.support.packed import write_keys, write_packed
 
 WAIT_S = 60
@@ -92,6 +94,15 @@ def linked(stack: ExitStack, config: HubConfig, hub) -> Fleet:
     return fleet
 
 
+def seen(hub: ServedHub, device: LinkedDevice) -> tuple[int, int]:
+    """What a device gets if it asks for the newest bundle, and the rollout that it knows."""
+    token = (link_folder(device.store.path) / "token").read_text()
+    headers = {"Authorization": f"Bearer {token}"}
+    (digest,) = select(hub.config, "SELECT sha256 FROM rollout ORDER BY id DESC LIMIT 1")[0]
+    status, _ = hub.get(f"/api/v1/bundles/{digest}", **headers)
+    return status, json.loads(hub.get("/api/v1/desired", **headers)[1])["bundle"]["rollout"]
+
+
 def reports(fleet: Fleet) -> set[tuple[int, str]]:
     """What the devices report of rollouts."""
     bundles = [device.link._reported.bundle for device in fleet.devices]
@@ -105,7 +116,7 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             assert roll_out(config, "old") == (0, "rollout 1: old 2 to 3 devices\n")
             assert "is still running" in roll_out(config, "new")[1]
             fleet.until(lambda: fleet.bundles == ("", "", "old"))
-        with served_hub(config):  # a restart in the middle
+        with served_hub(config) as hub:  # a restart in the middle
             fleet.until(lambda: state(config) == "done")
             assert fleet.bundles == ("old", "old", "old")
             assert ("", "old", "old") in fleet.seen, "wave after wave"
@@ -119,6 +130,8 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             fleet.seen.clear()
             fleet.until(lambda: "new" in fleet.bundles)
             fleet.until(lambda: reports(fleet) == {(1, "installed"), (2, "installed")})
+            (other, _) = (each for each in fleet.devices if each is not failing)
+            assert seen(hub, other) == (404, 1), "a device of a later wave"
             uptimes = itertools.count(100, -1)
 
             def restarts() -> bool:

@@ -40,6 +40,11 @@ CREATE VIEW wanted_bundle AS
   WHERE wanted = 'install' OR wanted = 'roll back' AND each.state NOT IN ('rolled back', 'failed')
   ORDER BY device, rollout DESC;
 
+-- Changes with them.
+CREATE VIEW wanted_hash AS
+  SELECT sum(hashtext(concat(rollout, device, wanted, state IN ('rolled back', 'failed'))))
+  FROM rollout_device WHERE wanted IS NOT NULL;
+
 -- Health reports by hour, and by the rollout whose bundle the device has installed, else 0.
 CREATE TABLE health_hour (
   device text NOT NULL,
