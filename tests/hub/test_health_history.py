@@ -41,8 +41,8 @@ def test_accuracy_that_fell_is_an_alert(recorder, last, reason) -> None:  # noqa
     report(recorder, uptime_s=3601)
     assert db.execute("SELECT falls FROM device").fetchone()[0] == ([reason] if reason else [])
     alerts = [change for (change,) in db.execute("SELECT changed_alerts()")]
-    found = [(each["alert"], each["state"]) for each in alerts]
-    assert found == ([("accuracy", "started")] if reason else [])
+    found = [(each["alert"], each["state"], each["reason"]) for each in alerts]
+    assert found == ([("accuracy", "started", reason)] if reason else [])
 
 
 def test_bundle_of_a_rollout_is_compared_with_the_ones_before(database) -> None:

@@ -150,6 +150,11 @@ CREATE OR REPLACE VIEW fault AS
     ('accuracy', falls <> '{}')) AS state (kind, is_fault)
   WHERE is_fault AND revoked_at IS NULL;
 
+CREATE OR REPLACE VIEW device_state AS
+  SELECT name, site, groups, online, health, health_at, last_event_at, token_sha256, revoked_at, reported,
+    desired.version AS wanted, ARRAY(SELECT kind FROM alert WHERE alert.device = name ORDER BY kind) AS alerts, falls
+  FROM device LEFT JOIN desired ON desired.device = device.name;
+
 -- The waves of rollouts: numbers of devices by state, and some problems.
 CREATE VIEW rollout_wave AS
   SELECT rollout, wave, sum(devices)::integer AS devices, sum(healthy)::integer AS healthy,
