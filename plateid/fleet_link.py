@@ -49,7 +49,7 @@ MAX_MESSAGES = 100
 """Maximum number of messages that wait to be verified."""
 REPORTED, BUNDLE = "reported.json", "bundle.json"
 """Names of the files with the last report, and with the bundle that the hub wants."""
-TICK_S, LABELS_S = 1.0, 900.0
+TICK_S, LABELS_S = 1.0, 3600.0
 """Longest wait for a message, and interval at which labels are sent, seconds."""
 
 

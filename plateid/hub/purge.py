@@ -22,7 +22,9 @@ OLD_IMAGES = """
 OLD_LISTS = """
     DELETE FROM list_version
     WHERE stored_at < %s AND version < (SELECT max(version) FROM list_version)"""
-OLD_LABELS = "DELETE FROM label WHERE NOT EXISTS (SELECT FROM event WHERE event.id = label.id)"
+OLD_LABELS = """
+    DELETE FROM label
+    WHERE offered_at < %s AND NOT EXISTS (SELECT FROM event WHERE event.id = label.id)"""
 PARTITIONS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
@@ -79,9 +81,9 @@ def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:
     while db.execute(OLD_IMAGES, (oldest,)).rowcount:
         yield
     db.execute(OLD_LISTS, (oldest,))
-    db.execute(OLD_LABELS)
     for (name,) in db.execute(PARTITIONS).fetchall():
         month = datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC)
         if next_month(month) < oldest:
             db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
             yield
+    db.execute(OLD_LABELS, (oldest,))

@@ -44,7 +44,12 @@ def test_old_images_lists_and_months_are_deleted_in_steps(database: DatabaseConf
         db.execute(
             "INSERT INTO list_version (stored_at, content) VALUES (%s, 'a'), (%s, 'b')", (old, old)
         )
+        db.execute(
+            "INSERT INTO label (id, device, offered_at) SELECT id, 'a', %s FROM event", (old,)
+        )
         steps = list(drop_old(db, 60))
+        assert db.execute("SELECT plate FROM label JOIN event USING (id)").fetchall() == [("AB2",)]
+        assert db.execute("SELECT count(*) FROM label").fetchone() == (1,)
         assert len(steps) == 3
         assert db.execute("SELECT sha256 FROM snapshot").fetchall() == [("new",)]
         assert db.execute("SELECT content FROM list_version").fetchall() == [("b",)]
