@@ -17,8 +17,8 @@ from plateid.store.sequence import COUNTERS, clock_epoch
 
 ANSWER_S = 300.0
 """Longest wait for the last PUBACKs, seconds: a NATS cluster may stall for half a minute."""
-RETAINED_S = 5.0
-"""Longest wait for the record of a simulation, seconds."""
+RETAINED_S = 30.0
+"""Longest wait for the record of a simulation, seconds: a busy cluster takes more than 5."""
 STORED_S = 30.0
 """Time without a newly stored event after which the rest counts as missing, seconds."""
 STORED = """

@@ -92,7 +92,7 @@ class MqttConnection:
         self._subscriptions: dict[str, Outage] = {}
         self._awaiting_suback: dict[int | None, str] = {}
         self._refused: set[str] = set()
-        self._established, self._retains = False, True
+        self._established, self._retains, self._qos = False, True, int(session is not None)
         self._tls_alert: str | None = None
         self._end_reason: str | None = None
         self._client = _client(config, client_id, will_topic, protocol)
@@ -118,9 +118,9 @@ class MqttConnection:
         return message
 
     def subscribe(self, topic: str) -> None:
-        """Subscribes to a topic, whose messages `take_messages` returns."""
+        """Subscribes to a topic, for `take_messages`; QoS 0 spares NATS a consumer for each."""
         self._subscriptions.setdefault(topic, Outage(f"subscription to {topic}", Backoff()))
-        self._awaiting_suback[self._client.subscribe(topic, qos=1)[1]] = topic
+        self._awaiting_suback[self._client.subscribe(topic, qos=self._qos)[1]] = topic
 
     @property
     def subscribed(self) -> bool:

@@ -12,7 +12,8 @@ from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig, NatsCon
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules
-from plateid.hub.nats_source import NatsSource
+from plateid.hub.mqtt_source import GROUP
+from plateid.hub.nats_source import STREAM, NatsSource
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.self_pipe import SelfPipe
 from tests.support.broker import free_ports, is_open, until
@@ -124,8 +125,11 @@ def test_hub_takes_events_of_a_cluster_by_its_certificate(ruled: Config, ports: 
             gate, "gate", pipe=pipe, protocol=newest_protocol(gate, "gate", pipe)
         )
         with closing(client):
+            client.subscribe("plateid/gate/resend")
             client.publish("plateid/gate/c.d/event", "true", qos=1, retain=False)
-            until(lambda: client.poll(0.1))
+            until(lambda: client.poll(0.1) and client.subscribed)
+            consumers = source._run(source._client.jetstream().consumers_info(STREAM))
+            assert [each.name for each in consumers] == [GROUP], "a device costs a consumer"
         until(
             lambda: (taken := source.take(9, 0.01)) and taken[0].topic == "plateid/gate/c.d/event"
         )
