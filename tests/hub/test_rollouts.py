@@ -20,6 +20,9 @@ from tests.support.fleets import LinkedDevice, ServedHub, linked_device, served_
 from tests.support.packed import write_keys, write_packed
 
 WAIT_S = 60
+ALERTS = """
+    SELECT device, alert_change(device, kind, 'started') ->> 'reason' FROM alert
+    WHERE kind = 'rollout'"""
 ENDED = "SELECT state, reason FROM rollout_device WHERE rollout = 2 AND wave = 1"
 
 
@@ -28,6 +31,7 @@ def config(tmp_path, started_broker, database, monkeypatch):
     """A hub with signed bundles, whose devices decide at once."""
     monkeypatch.setattr(trial, "MIN_READS", 0)
     monkeypatch.setattr(server, "ROLLOUTS_S", 0.2)
+    monkeypatch.setattr(server, "ALERTS_S", 0.2)
     key = write_keys(tmp_path, "ours")
     made = HubConfig(
         database=database,
@@ -141,9 +145,11 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             fleet.until(restarts)
             fleet.until(lambda: ("rolled back", "by the hub") in select(config, ENDED))
             fleet.until(lambda: reports(fleet) == {(1, "installed")})
+            fleet.until(lambda: select(config, ALERTS))
         assert fleet.seen == {("old", "old", "old"), ("new", "old", "old")}
         reason = select(config, "SELECT reason FROM rollout WHERE id = 2")
         assert reason == [("wave 1: 1 of 1 devices failed",)]
+        assert select(config, ALERTS) == [("hub", f"rollout 2: {reason[0][0]}")]
         others = select(
             config, "SELECT state, wanted FROM rollout_device WHERE rollout = 2 AND wave > 1"
         )

@@ -148,7 +148,10 @@ CREATE OR REPLACE VIEW fault AS
     ('disk', health ->> 'disk' = 'failed'),
     ('clock', health ->> 'clock_synced' = 'false'),
     ('accuracy', falls <> '{}')) AS state (kind, is_fault)
-  WHERE is_fault AND revoked_at IS NULL;
+  WHERE is_fault AND revoked_at IS NULL
+  UNION ALL  -- until another rollout starts
+  SELECT 'hub', 'rollout' FROM (SELECT * FROM rollout ORDER BY id DESC LIMIT 1) AS newest
+  WHERE state = 'rolled back' AND reason LIKE 'wave %';
 
 CREATE OR REPLACE VIEW device_state AS
   SELECT name, site, groups, online, health, health_at, last_event_at, token_sha256, revoked_at, reported,

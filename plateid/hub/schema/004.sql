@@ -25,7 +25,10 @@ CREATE FUNCTION due_gaps(look_s integer)
 CREATE FUNCTION alert_change(of text, kind text, state text) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_strip_nulls(jsonb_build_object('device', of, 'alert', kind, 'state', state,
     'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'reason',
-    (SELECT array_to_string(falls, ', ') FROM device WHERE name = of AND kind = 'accuracy' AND falls <> '{}'))) $$;
+    CASE kind WHEN 'accuracy' THEN
+      (SELECT array_to_string(falls, ', ') FROM device WHERE name = of AND falls <> '{}')
+    WHEN 'rollout' THEN
+      (SELECT format('rollout %s: %s', id, reason) FROM rollout ORDER BY id DESC LIMIT 1) END)) $$;
 
 -- Updates the table of alerts; returns each start and end.
 CREATE FUNCTION changed_alerts() RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
