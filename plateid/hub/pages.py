@@ -208,7 +208,9 @@ async def labels(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """Stores the read of another maker's system; what is wrong with it goes to the quarantine."""
     device, camera = request.path_params["device"], request.path_params["camera"]
-    fleet = fleet_of(request)
+    fleet, sites = fleet_of(request), request.state.session.sites
+    if sites and fleet.lives.sites.get(device) not in sites:
+        raise HTTPException(403, f"{device} is at none of your sites")
     body = await read_body(request, "application/json", MAX_BYTES)
     message = Message(f"http/{device}/{camera}/read", body)
     batch = checked([message], fleet.limits, datetime.now(UTC))

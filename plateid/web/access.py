@@ -4,7 +4,7 @@ import hmac
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plateid.errors import StoreError
@@ -127,9 +127,8 @@ class Access:
         digest = hash_token(token)
         for name, known in self.credentials.tokens.items():
             if hmac.compare_digest(digest, known.hash) and known.is_valid:
-                scopes = frozenset(known.scopes)
-                user = f"token {name}"
-                return LoginSession("viewer", user, scopes, csrf=digest, password_hash=digest)
+                session = LoginSession("viewer", f"token {name}", frozenset(known.scopes))
+                return replace(session, csrf=digest, password_hash=digest, sites=known.sites)
         return None
 
     def log_in(self, password: str, address: str, user: str = "") -> tuple[str, LoginSession]:

@@ -60,11 +60,12 @@ class User:
 
 @dataclass(frozen=True)
 class Token:
-    """A token of the JSON API: its SHA-256, hexadecimal, and the last day on which it is valid."""
+    """A token of the JSON API: its SHA-256, hexadecimal, its last day, and `sites` as of a user."""
 
     hash: str
     scopes: tuple[Scope, ...] = ("read_events", "read_images")
     expires: date | None = None
+    sites: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:

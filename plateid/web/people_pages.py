@@ -126,9 +126,10 @@ def _token(token: str, form: Mapping[str, str]) -> Token:
     scopes = tuple(scope for scope in TOKEN_SCOPES if form.get(scope))
     if not scopes:
         raise ValueError("A token needs a scope.")
-    expires = form.get("expires", "").strip()
+    expires, sites = form.get("expires", "").strip(), tuple(form.get("sites", "").split())
     try:
-        return Token(hash_token(token), scopes, date.fromisoformat(expires) if expires else None)
+        day = date.fromisoformat(expires) if expires else None
+        return Token(hash_token(token), scopes, day, sites)
     except ValueError as error:
         raise ValueError("expires: must be a day, such as 2026-12-31") from error
 
@@ -140,7 +141,9 @@ def _permissions(known: Credentials, name: str) -> str:
         sites = f" at {' '.join(user.sites)}" if user.sites else ""
         texts.append(f"{user.role}{sites}, password version {hash_token(user.password)[:8]}")
     if token := known.tokens.get(name):
-        texts.append(f"token: {' '.join(token.scopes)}, expires {token.expires or 'never'}")
+        sites = f" at {' '.join(token.sites)}" if token.sites else ""
+        scopes, day = " ".join(token.scopes), token.expires or "never"
+        texts.append(f"token: {scopes}{sites}, expires {day}")
     return "; ".join(texts)
 
 

@@ -42,6 +42,9 @@ def write_users(hub):
     tokens = {
         "read": Token(hash_token(TOKEN)),
         "post": Token(hash_token("post"), ("post_events",)),
+        "south": Token(
+            hash_token("south"), ("read_events", "read_images", "post_events"), None, ("s",)
+        ),
     }
     write_credentials(credentials_file(hub.config.folder / "hub"), Credentials(users, tokens))
 
@@ -58,8 +61,9 @@ def offered(hub, number, device, plate):
     return made
 
 
-def zipped(hub, path):
-    request = urllib.request.Request(f"{hub.address}{path}", headers={"Cookie": hub.cookie})  # noqa: S310
+def zipped(hub, path, **headers):
+    headers = headers or {"Cookie": hub.cookie}
+    request = urllib.request.Request(f"{hub.address}{path}", headers=headers)  # noqa: S310
     with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
         return zipfile.ZipFile(io.BytesIO(answer.read())).namelist()
 
@@ -117,6 +121,15 @@ def test_operator_of_a_site_sees_and_changes_only_its_events(hub, started_broker
     for path in ("/review/labels.zip", "/review/labels.zip?group=s", "/api/v1/labels.zip"):
         assert zipped(hub, path) == [f"images/{south.id}.jpg", "labels.csv"]
     assert "KX73LPX" in hub.get("/events")[1], "the corrected text"
+    south_token = {"Authorization": "Bearer south"}
+    assert zipped(hub, "/api/v1/labels.zip", **south_token) == [
+        f"images/{south.id}.jpg",
+        "labels.csv",
+    ]
+    assert hub.get(f"/api/v1/events/{north.id}", **south_token)[0] == 404
+    read = json.dumps({"plate": "AB1", "time": datetime.now(UTC).isoformat()})
+    for device, status in ((NORTH, 403), (SOUTH, 204), ("unknown", 403)):
+        assert post(hub, read, token="south", path=f"/api/v1/reads/{device}/gate")[0] == status  # noqa: S106
     for form in ({"do": "place", "device": SOUTH}, {"do": "locate", "site": "s", "at": "1, 2"}):
         assert hub.post("/devices", page=f"/events/{south.id}", **form)[0] == 403
     assert hub.post("/lists", do="create")[0] == 403
