@@ -86,7 +86,7 @@ class DetectorLesson:
     """The lesson of a detector. An answer is what is found in an image."""
 
     network: Network = "detector"
-    draws = 200  # mAP takes long
+    draws, enough = 200, 0.95  # mAP takes long
 
     def __init__(self, bundle: Path, own: Images, kept: Images, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the detector of the bundle is another network."""

@@ -45,6 +45,9 @@ NARROW = 0.25
 six to eight characters have about .2, one line has .3 or more."""
 MIN_CALIBRATION = 40
 """Smallest number of held-out reads that a temperature is fitted to."""
+ENOUGH = 0.85
+"""Share of the greatest gain that is enough. The rest of the way hardly reads more plates. It loses
+old ones, which rendered plates do not show (see the training log)."""
 JUDGED = 8
 """Augmented crops of a plate that the gate judges beside it. The base reads most clear crops: with
 20 of them alone, the gate refused a network that read 95 instead of 84 % of other plates."""
@@ -68,7 +71,7 @@ class ReaderLesson:
     """The lesson of a reader. An answer is the read of a plate in its box."""
 
     network: Network = "reader"
-    draws = RESAMPLES
+    draws, enough = RESAMPLES, ENOUGH
 
     def __init__(self, bundle: Path, own: OwnPlates, keep: Split, rehearsal: Rehearsal) -> None:
         """Raises TrainError if the reader of the bundle is another network."""

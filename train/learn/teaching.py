@@ -31,10 +31,6 @@ FOLDS = 3
 """Number of folds. Each costs a training, and each network trains on two thirds of the plates."""
 SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 """Places of the candidates on the line: 0 is the old network, 1 the new one."""
-ENOUGH = 0.95
-"""Share of the greatest gain that is enough to prefer a network nearer to the old one. Rendered
-plates do not show everything that is forgotten. With .8, a country with an unknown font stopped
-half the way, and other plates lost as many."""
 MAX_LOSS, MIN_LOST = 0.005, 1
 """Largest loss of a set that must not be forgotten: a share of its plates, or one plate."""
 MAX_P = 0.1
@@ -103,6 +99,7 @@ class Lesson(Protocol[Answer]):
     groups: Sequence[str]  # the vehicle or scene of each plate or image
     proving: Sequence[int]  # those that prove the gain
     draws: int  # number of resamples
+    enough: float  # share of the greatest gain that makes a network nearer to the base better
     precision: Precision  # of the base
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
@@ -208,7 +205,8 @@ def teach(lesson: Lesson[Answer], work: Path, *, trust: bool) -> Taught:
         return np.array([lesson.scores(side, weights) - old for side in new])
 
     def best(gains: Scores) -> list[Candidate]:
-        return choose(dict(zip(after, gains[:, 0].tolist(), strict=True)), shipped_at)
+        of_share = dict(zip(after, gains[:, 0].tolist(), strict=True))
+        return choose(of_share, lesson.enough, shipped_at)
 
     gains, nested = gains_of(proving, lesson.draws), dict[int, Answer]()
     for fold in folds:
@@ -228,17 +226,19 @@ def teach(lesson: Lesson[Answer], work: Path, *, trust: bool) -> Taught:
     )
 
 
-def choose(gains: Mapping[float, float], shipped_at: Callable[[float], Shipped]) -> list[Candidate]:
+def choose(
+    gains: Mapping[float, float], enough: float, shipped_at: Callable[[float], Shipped]
+) -> list[Candidate]:
     """Returns the candidates that were measured; the last one is chosen.
 
-    The nearest with ENOUGH of the greatest gain comes first, and the first that forgets nothing is
-    chosen. If all forget something, the first is chosen.
+    The nearest with `enough` of the greatest gain comes first. The first that forgets nothing is
+    chosen; if all forget something, the first one.
     """
     best = max(gains.values())
-    enough = sorted(share for share, gain in gains.items() if gain >= ENOUGH * best)
+    near = sorted(share for share, gain in gains.items() if gain >= enough * best)
     others = sorted(gains, key=lambda share: -gains[share])
     measured: list[Candidate] = []
-    for share in dict.fromkeys([*enough, *others]):
+    for share in dict.fromkeys([*near, *others]):
         measured.append(Candidate(share, gains[share], shipped_at(share)))
         if not measured[-1].forgets:
             return measured

@@ -67,7 +67,7 @@ class NoiseLesson:
     """A lesson whose networks differ by chance only. The weight is the place on the line."""
 
     network: Network = "reader"
-    draws = 200
+    draws, enough = 200, 0.95
     precision: Precision = "float16"
 
     def __init__(self, seed: int, plates: int = 30) -> None:
@@ -219,7 +219,7 @@ def chosen(gains: dict[float, float], loss: float) -> list[Candidate]:
     def shipped_at(share: float) -> Shipped:
         return Shipped(Path(), {}, "", (KeptSet("old", 100, 1.0, 1.0 - loss * share),))
 
-    return choose(gains, shipped_at)
+    return choose(gains, 0.95, shipped_at)
 
 
 def test_first_candidate_that_forgets_nothing_is_chosen():
