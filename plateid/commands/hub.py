@@ -15,8 +15,10 @@ from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
+from plateid.core.lists import compact
 from plateid.errors import ConfigError, ServiceError, os_errors_as
 from plateid.files import replace_text
+from plateid.store.audit_log import AuditLog
 
 POSITIVE = click.FloatRange(0, min_open=True)
 CONFIG = click.option(
@@ -98,6 +100,10 @@ def purge(path: Path, *, plate: str, wait_s: float) -> None:
         while (away := waiting(db, done.id)) and time.monotonic() < until:
             time.sleep(0.2)
         click.echo(f"{done.events} events deleted, {traces(db, plate)} left in the database")
+    if config.folder.is_dir():  # that of `plateid hub web`
+        audit = AuditLog(config.folder / "hub")
+        audit.forget(compact(plate))
+        audit.add("command line", "plate purged", details=f"events: {done.events}")
     click.echo(f"devices that have not confirmed yet: {', '.join(away) or 'none'}")
     if done.unmanaged:
         click.echo(f"not enrolled, purge them there: {', '.join(done.unmanaged)}")

@@ -170,7 +170,9 @@ def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
     )
     insert_events(config, passes(1, plate="B68SPKX", device="one"))
     file = tmp_path / "hub.toml"
-    file.write_text(f'[database]\nurl = "{config.url}"\n')
+    file.write_text(f'folder = "{hub.config.folder}"\n[database]\nurl = "{config.url}"\n')
+    audit = AuditLog(hub.config.folder / "hub")
+    audit.add("ana", "list changed", after="B 68 SPK,watch")
     command = ["hub", "purge", "-c", str(file), "--plate", "B 68-SPK"]
     refused = CliRunner().invoke(main, [*command[:-1], "-"])
     assert (refused.exit_code, "needs a plate" in refused.output) == (2, True)
@@ -183,6 +185,9 @@ def test_plate_is_purged_from_database_and_every_device(hub, tmp_path):
         assert "2 events deleted, 0 left in the database" in done.result().output
         assert "not confirmed yet: none" in done.result().output
         assert done.result().exit_code == 0
+        newest, *_, listed = audit.find()
+        assert (newest["change"], newest["details"]) == ("plate purged", "events: 2")
+        assert listed["after"] == "purged"
         with connect(config, purpose="test") as db:
             assert traces(db, "KX73LPH") == 1
             until(lambda: db.execute("SELECT count(*) FROM purge").fetchone() == (0,))
