@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import structlog
@@ -149,13 +150,20 @@ class ALPR:
         """Returns what detected plates say, best first: the second half of `read`."""
         return read_detections(image, detections, self._tta_reader.read, self._formats)
 
-    def pipeline(self, camera: str, sink: Callable[[PlateEvent], None]) -> CameraPipeline:
-        """Returns a pipeline for the frames of one source; `sink` receives its events."""
+    def pipeline(
+        self, camera: str, sink: Callable[[PlateEvent], None], **hooks: Any
+    ) -> CameraPipeline:
+        """Returns a pipeline for the frames of one source; `sink` receives its events.
+
+        `hooks` are functions of `EventBuilder`.
+        """
         score = HIGH_SCORE if self._min_score is None else min(self._min_score, HIGH_SCORE)
         device = Config.model_fields["device"].default
         return CameraPipeline(
-            PipelineSettings(camera, formats=self._formats, high_score=score),
-            EventBuilder(device, self.networks.names, lambda: next(self._sequence)),
+            PipelineSettings(
+                camera, formats=self._formats, high_score=score, keeps_crops="keep_crops" in hooks
+            ),
+            EventBuilder(device, self.networks.names, lambda: next(self._sequence), **hooks),
             detect=self._detector.detect,
             read=self._reader.read,
             sink=sink,

@@ -9,7 +9,7 @@ ray_pool      the same on a Ray cluster
 ledger        what is done, in one SQLite file
 merge         joins the passes of all chunks to those of one run
 run           a whole run, which any interruption resumes
-output        events.parquet
+output        events.parquet, crops and labels
 report        the report as an HTML page
-search        finds plates in the output, and imports it into an event store
+search        finds plates in the output
 """

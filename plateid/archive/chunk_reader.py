@@ -6,8 +6,8 @@ and decodes on until each of these is over or parked.
 
 import itertools
 import json
-import time
-from collections.abc import Generator, Iterator
+from base64 import b64encode
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,26 +22,36 @@ from plateid.archive.quiet import QuietGate
 from plateid.capture.video_file import open_video
 from plateid.capture.video_image import VideoImage
 from plateid.config.cameras import EventsConfig
-from plateid.core.records import Box, Frame, PlateEvent
+from plateid.core.drawing import encode_jpeg
+from plateid.core.geometry import expanded
+from plateid.core.records import BestFrame, Box, Frame, PlateCrop, PlateEvent
 from plateid.errors import SourceError
 from plateid.pipeline.camera_pipeline import CameraPipeline
+from plateid.store.self_labels import QUALITY, self_labels
 
 TOLERANCE_S = 0.5
 """Seconds after its end for which a chunk keeps passes: two chunks may first see a vehicle some
 frames apart, and `merge` drops the second one of two equal passes."""
+FAST_STEP, FAST_SKIP = timedelta(seconds=0.085), timedelta(seconds=0.135)
+"""With `fast`, longest time between frames without those left out; and if no pass can change."""
 _VARYING = {"id", "pass_id", "device", "seq", "camera", "sent_at"}
 """Fields of an event that differ between two runs, or that `merge` sets."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How all chunks of a run are read; `bundle` to `min_score` are arguments of `ALPR`."""
+    """How all chunks of a run are read; `bundle` to `min_score` are arguments of `ALPR`.
+
+    `crops` keeps the best image of each plate, `labels` small and blurred ones, for training.
+    """
 
     bundle: str = "default"
     regions: tuple[str, ...] = ()
     strict: bool = False
     min_score: float | None = None
     fast: bool = False
+    crops: bool = False
+    labels: bool = False
 
 
 @dataclass
@@ -49,14 +59,14 @@ class ChunkResult:
     """What a chunk gives: passes, clock overlays, damaged sources, and figures.
 
     A pass is its last event as JSON with `source`, `first_seen_s`, `first_s` and `last_s` (seconds
-    since the first segment of the chunk begins), `is_open` at the end, and `moved`.
+    since the first segment of the chunk begins), `is_open` at the end, `moved`, `crop` (JPEG in
+    Base64) and `labels` (text to JPEG of `self_labels`).
     """
 
     passes: list[dict[str, Any]] = field(default_factory=list)
     overlays: list[Box] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     frames: int = 0
-    wall_s: float = 0.0
 
 
 class Job:
@@ -71,9 +81,7 @@ class Job:
 
     def read(self, chunk: Chunk) -> ChunkResult:
         """Reads a chunk; what cannot be read is in `damaged`. Raises ModelError."""
-        started = time.monotonic()
-        reader = _ChunkReader(chunk, self._options, _alpr(replace(self._options, fast=False)))
-        return replace(reader.read(), wall_s=round(time.monotonic() - started, 3))
+        return _ChunkReader(chunk, self._options, _alpr(self._options)).read()
 
 
 @lru_cache(1)
@@ -84,8 +92,11 @@ def _alpr(options: ReadOptions) -> ALPR:
 class _ChunkReader:
     def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
         self._chunk, self._result = chunk, ChunkResult()
+        self._crops, self._labels = dict[str, str](), list[Any]()
         first = chunk.segments[0].file
-        self._pipeline: CameraPipeline = alpr.pipeline(first.source, self._add)
+        hooks: dict[str, Any] = {"take_snapshot": self._keep_best} if options.crops else {}
+        hooks |= {"keep_crops": self._label} if options.labels else {}
+        self._pipeline: CameraPipeline = alpr.pipeline(first.source, self._add, **hooks)
         self._gate = QuietGate(self._pipeline) if options.fast else None
         self._start, self._goes_on, self._moved = first.start, False, set[str]()
 
@@ -98,9 +109,22 @@ class _ChunkReader:
 
     def _add(self, event: PlateEvent) -> None:
         """Keeps the last event of a pass, at once: a chunk may be a whole day."""
-        if event.event_type == "plate_left" and self._begins_here(event.first_seen):
+        if event.event_type != "plate_left":
+            return
+        crop = self._crops.pop(event.pass_id, "")
+        if self._begins_here(event.first_seen):
             state = {"is_open": self._goes_on, "moved": event.pass_id in self._moved}
-            self._result.passes.append(self._record(event) | state)
+            images = {"crop": crop, "labels": self._labels}
+            self._result.passes.append(self._record(event) | state | images)
+
+    def _keep_best(self, event: PlateEvent, frame: BestFrame | None) -> None:
+        if frame is not None:
+            crop = frame.image.crop(expanded(frame.box, x=0.3, y=0.3))
+            self._crops[event.pass_id] = b64encode(encode_jpeg(crop, QUALITY)).decode()
+
+    def _label(self, event: PlateEvent, crops: Sequence[PlateCrop]) -> None:
+        found = self_labels(event, crops)  # of the event that `_add` gets next
+        self._labels = [(*row, b64encode(jpeg).decode()) for *row, jpeg in found]
 
     def _time_s(self, moment: datetime) -> float:
         return (moment - self._start).total_seconds()
@@ -110,7 +134,7 @@ class _ChunkReader:
 
     def _process(self, frames: Iterator[Frame]) -> bool:
         """Processes all frames; returns whether the open passes go on after the last one."""
-        for frame in frames:
+        for frame in self._thinned(frames) if self._gate else frames:
             self._result.frames += 1
             self._pipeline.process(frame)
             passes = self._pipeline.open_passes()
@@ -118,6 +142,16 @@ class _ChunkReader:
             if self._time_s(frame.captured_at) >= self._chunk.end_s and not self._awaits_pass():
                 return True
         return not self._chunk.is_complete
+
+    def _thinned(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        kept, last = self._start - FAST_SKIP, next(frames, None)
+        for frame in frames:
+            step = FAST_SKIP if self._pipeline.is_settled(frame) else FAST_STEP
+            if last and frame.captured_at > kept + step:
+                yield last
+                kept = last.captured_at
+            last = frame
+        yield from filter(None, [last])
 
     def _awaits_pass(self) -> bool:
         return any(

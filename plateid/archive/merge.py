@@ -16,7 +16,7 @@ from plateid.pipeline.stationary import STATIONARY_S
 
 READING = (
     *("plate", "plate_raw", "plate_display", "confidence", "char_confidences"),
-    *("candidates", "reads", "agreeing_reads", "region"),
+    *("candidates", "reads", "agreeing_reads", "region", "crop", "labels"),
 )
 """Fields that the reading with more reads gives."""
 

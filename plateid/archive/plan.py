@@ -97,12 +97,11 @@ def _chunk(segments: Sequence[Segment], borders: tuple[float, float], length_s: 
     begin, end, order = borders[0] - WARM_UP_S, borders[1] + LOOK_AHEAD_S, attrgetter("offset_s")
     first = max(0, bisect_right(segments, begin, key=order) - 1)
     used = segments[first : bisect_left(segments, end, key=order)]
-    origin_s = used[0].offset_s
+    camera, origin_s = used[0].file.camera, used[0].offset_s
     own = tuple(replace(each, offset_s=each.offset_s - origin_s) for each in used)
     start_s, end_s = (border - origin_s for border in borders)
     read_s = min(borders[1], length_s) - borders[0]
-    is_complete = used[-1] == segments[-1]
-    return Chunk(used[0].file.camera, own, origin_s, start_s, end_s, is_complete, read_s)
+    return Chunk(camera, own, origin_s, start_s, end_s, used[-1] == segments[-1], read_s)
 
 
 def segment_at(chunk: Chunk, time_s: float) -> tuple[Segment, float]:

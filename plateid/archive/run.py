@@ -13,7 +13,7 @@ from typing import Any
 from plateid.archive.chunk_reader import ChunkResult, Job, ReadOptions
 from plateid.archive.ledger import Ledger, opened_ledger
 from plateid.archive.merge import merged
-from plateid.archive.output import write_events
+from plateid.archive.output import write_output
 from plateid.archive.plan import Chunk, plan
 from plateid.archive.probe import Recording, shown, stamp_of
 from plateid.archive.report import write_report
@@ -59,12 +59,10 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values of a progress line."""
-        left_s = (self.total_s - self.done_s) / self.speed if self.speed else None
+        left_s = round((self.total_s - self.done_s) / self.speed, 1) if self.speed else None
         values = {"done_s": self.done_s, "total_s": self.total_s, "speed": self.speed}
         values |= {"files": self.files, "total_files": self.total_files, "failed": len(self.failed)}
-        return {name: round(value, 2) for name, value in values.items()} | {
-            "left_s": left_s and round(left_s, 1)
-        }
+        return {name: round(value, 2) for name, value in values.items()} | {"left_s": left_s}
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Run:
                 timelines = plan(self._recordings(ledger, workers), options.chunk_s)
                 self._read(ledger, workers, timelines)
             results = (((c, ledger.result(c)) for c in timeline) for timeline in timelines)
-            passes = write_events(options.out, chain.from_iterable(map(merged, results)))
+            passes = write_output(options.out, chain.from_iterable(map(merged, results)))
             write_report(options.out, timelines, passes, progress.failed)
         progress.passes = passes.total()
         return progress

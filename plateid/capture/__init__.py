@@ -2,6 +2,7 @@
 
 images, image_headers      image files, their damage, and what their headers say without decoding
 container, decoder, stream, video_file   live streams and video files: opened, decoded, played
+recording_names            what the path of a recording says: start and camera
 gop_decoder                whole groups of pictures, and single key frames, of a video file
 video_image                a decoded video frame that stays YUV until pixels are needed
 video_writer               annotated copies of videos

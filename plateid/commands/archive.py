@@ -19,11 +19,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plateid.commands.events import LOCAL_TIME, with_offset
 from plateid.commands.options import BUNDLE, CONFIG, FilePath, not_nan
-from plateid.config.load import load_config
+from plateid.config.load import is_hub_config, load_config, load_hub_config
 from plateid.core.event_csv import csv_lines
 from plateid.core.records import rfc3339
 from plateid.core.wording import counted
-from plateid.errors import ConfigError, printable
+from plateid.errors import ConfigError, StoreError, printable
+from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ LINE_INTERVAL_S = 10.0
 @click.group(epilog="Example: plateid archive read recordings --out plates")
 def archive() -> None:
     """Read many recordings on all cores, and search what they show."""
-    if find_spec("pyarrow") is None:
+    if None in (find_spec("pyarrow"), find_spec("duckdb")):
         raise ConfigError("plateid archive", "needs pip install plateid[archive]")
 
 
@@ -58,13 +59,22 @@ def archive() -> None:
 )
 @click.option("--start", type=LOCAL_TIME, help="Start of files that state none.")
 @click.option("--fast", is_flag=True, help="Decode only key frames while nothing moves.")
+@click.option("--crops", is_flag=True, help="Write an image of each plate, and contact sheets.")
+@click.option("--labels", is_flag=True, help="Write self-labels for python -m train learn --self.")
+@click.option(
+    "--import",
+    "import_into",
+    type=FilePath(),
+    metavar="FILE",
+    help="Add the results to the history of this plateid.toml or hub.toml.",
+)
 @click.option("--force", is_flag=True, help="Read everything again if options have changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as JSON lines.")
 @click.option("--regions", default="", metavar="gb,ie", help="As plateid read.")
 @click.option("--strict", is_flag=True, help="As plateid read.")
 @click.option("--min-score", type=click.FloatRange(0, 1), callback=not_nan, help="As plateid read.")
 @BUNDLE
-def read(sources: Sequence[Path], *, out: Path, **options: Any) -> None:
+def read(sources: Sequence[Path], *, out: Path, import_into: Path | None, **options: Any) -> None:
     """Read the plates in video files and folders.
 
     Folders are searched recursively. The same command resumes what was interrupted.
@@ -76,6 +86,8 @@ def read(sources: Sequence[Path], *, out: Path, **options: Any) -> None:
     display = _Display(as_json=options["as_json"])
     with display, redirect_stdout(sys.stderr):  # Ray prints what it retries
         progress = Run(chosen, start, display.show).run()
+    if import_into is not None:
+        click.echo(_import(out, import_into), err=True)
     for source, reason in progress.failed.items():
         click.echo(printable(f"{source}: {reason}"), err=True)
     summary = {"passes": progress.passes} | progress.to_json()
@@ -117,11 +129,32 @@ def search(folder: Path, pattern: str, *, similar: bool, as_json: bool, as_csv: 
 @click.argument("folder", type=FilePath())
 @CONFIG
 def import_(folder: Path, *, path: Path) -> None:
-    """Add the results to the history of a device, without sending them. Repeating it is safe."""
-    from plateid.archive.search import import_events  # noqa: PLC0415 - loads pyarrow
+    """Add the results to the history of a device or a hub, without sending them.
 
+    The configuration may be a hub.toml. Repeating it is safe.
+    """
+    click.echo(_import(folder, path))
+
+
+def _import(folder: Path, path: Path) -> str:
+    """Adds the results to a history, and says how many there are and where."""
+    from plateid.archive.search import events  # noqa: PLC0415 - loads DuckDB
+
+    if is_hub_config(path):
+        from plateid.hub.history_import import import_events  # noqa: PLC0415 - needs the extra
+
+        config = load_hub_config(path)
+        counts = import_events(config, events(folder))
+        if refused := counts["quarantined"]:
+            reason = f"refuses {counted(refused, 'event')}: its quarantine says why"
+            raise StoreError(config.database.endpoint, reason)
+        return f"{counted(counts.total(), 'event')} in {config.database.endpoint}"
     with closing(EventStore(load_config(path).store.path)) as store:
-        click.echo(f"{counted(import_events(folder, store), 'event')} in {store.path}")
+        count, outputs = 0, [name for (name,) in store.rows("SELECT name FROM output")]
+        for text in events(folder):
+            store.append(parse_event(text), done=outputs)
+            count += 1
+        return f"{counted(count, 'event')} in {store.path}"
 
 
 def _workers(
@@ -145,7 +178,7 @@ def _options(
     from plateid.archive.run import RunOptions  # noqa: PLC0415 - as above
 
     regions = tuple(filter(None, options["regions"].split(",")))
-    names = ("bundle", "strict", "min_score", "fast")
+    names = ("bundle", "strict", "min_score", "fast", "crops", "labels")
     return RunOptions(
         tuple(sources),
         out,

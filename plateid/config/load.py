@@ -74,6 +74,11 @@ def load_hub_config(path: Path) -> HubConfig:
     return _validated(HubConfig, path, _parsed(path, dict), [])
 
 
+def is_hub_config(path: Path) -> bool:
+    """Returns whether a configuration file is that of a hub; raises ConfigError."""
+    return "database" in _parsed(path, dict)[1]
+
+
 def _parsed(
     path: Path, changed: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ nats_source     messages of a NATS cluster by a durable consumer
 recording       stores a batch in one transaction
 gaps            missing sequence numbers, which the hub asks for again
 ingest          one process: takes, stores, acknowledges
+history_import  stores the events of an archive of recordings
 simulation, simulated_device  a fleet that publishes events; what the hub has of them
 broker_rules    the configuration of mosquitto and NATS
 labels          labels of all devices, and plates that devices offer for review

@@ -87,6 +87,11 @@ class CameraPipeline:
                 return None
             return self.process(frame)
 
+    def is_settled(self, frame: Frame) -> bool:
+        """Returns whether this frame cannot change what is published of any vehicle in view."""
+        with self._lock:
+            return self._traffic.settled(frame.time)
+
     def process(self, frame: Frame) -> list[Plate]:
         """Hands the events of the next frame to the sink, and returns the plates in the frame.
 

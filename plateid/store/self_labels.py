@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.storage import PrivacyConfig
@@ -56,13 +57,8 @@ class SelfLabels:
     def take(self, event: PlateEvent, crops: Sequence[PlateCrop]) -> None:
         """Labels the crops of a pass if its last event is sure; thread-safe, without the disk."""
         rule = self._config.listed if event.list is not None else self._config.unlisted
-        sure = event.confidence >= MIN_CONFIDENCE and event.agreeing_reads >= MIN_AGREEING
-        if rule == "keep" and sure and event.region is not None:
-            for crop in crops:
-                if _teaches(crop, event):
-                    jpeg = encode_jpeg(crop.image, QUALITY)
-                    seen = (event.confidence, *crop.box, crop.sharpness, jpeg)
-                    self._waiting.append((event.id, event.plate, *seen))
+        if rule == "keep":
+            self._waiting.extend((event.id, *row) for row in self_labels(event, crops))
 
     def check(self) -> None:
         """Writes waiting crops. Call it periodically from one thread, after events are stored."""
@@ -85,12 +81,30 @@ def self_label_files(store: Path) -> Iterator[tuple[str, bytes]]:
     """
     lines = [csv_line(COLUMNS)]
     with LabelFile(store).opened() as db:
-        for number, _, plate, confidence, *place, jpeg in db.execute(UNCONTRADICTED):
-            *box, sharpness = (round(value, 3) for value in place)
+        for number, _, *row, jpeg in db.execute(UNCONTRADICTED):
             name = f"self-{number:06}.jpg"
-            lines.append(csv_line([name, *box, plate, round(confidence, 3), sharpness]))
+            lines.append(label_line(name, *row))
             yield f"images/{name}", jpeg
     yield "labels.csv", "\n".join([*lines, ""]).encode()
+
+
+def label_line(name: str, plate: str, *values: float) -> str:
+    """Returns the line of a self-label in `labels.csv`; values as `self_labels` yields them."""
+    confidence, *box, sharpness = (round(value, 3) for value in values)
+    return csv_line([name, *box, plate, confidence, sharpness])
+
+
+def self_labels(event: PlateEvent, crops: Sequence[PlateCrop]) -> Iterator[tuple[Any, ...]]:
+    """Yields text, confidence, box (four values), sharpness and JPEG of each crop that teaches.
+
+    Only the last event of a pass labels, and only if it is sure.
+    """
+    sure = event.confidence >= MIN_CONFIDENCE and event.agreeing_reads >= MIN_AGREEING
+    if sure and event.region is not None:
+        for crop in crops:
+            if _teaches(crop, event):
+                jpeg = encode_jpeg(crop.image, QUALITY)
+                yield event.plate, event.confidence, *crop.box, crop.sharpness, jpeg
 
 
 def _teaches(crop: PlateCrop, event: PlateEvent) -> bool:

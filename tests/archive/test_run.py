@@ -20,7 +20,7 @@ import pytest
 
 from plateid.archive.chunk_reader import Job, ReadOptions
 from plateid.archive.plan import plan
-from plateid.archive.search import import_events, search
+from plateid.archive.search import search
 from plateid.archive.workers import ProcessPool
 from plateid.errors import ArchiveError, ConfigError
 from tests.support.archives import SerialWorkers, read_archive
@@ -69,11 +69,6 @@ def test_search_finds_patterns_and_similar_plates(archive):
     assert "KX73LPH" in plates("KX73LPX", similar=True)
     assert "B68SPK" in plates("8685PK", similar=True)
     assert "KX73LPH" in plates("KX73LP", similar=True)
-
-
-def test_import_is_idempotent_and_sends_nothing(archive, store):
-    assert import_events(archive[1], store) == import_events(archive[1], store) > 3
-    assert (store.counts().events, store.counts().outbox) == (len(rows(archive[1])), 0)
 
 
 def test_interrupted_run_resumes_with_the_same_bytes(archive, tmp_path, sighted):

@@ -68,6 +68,6 @@ class SerialWorkers:
 def read_archive(sources: list[Path], out: Path, bundle: Path, **options) -> Progress:
     """Runs `plateid archive read` in this process."""
     workers = options.pop("workers", SerialWorkers)
-    fast = options.pop("fast", False)
-    chosen = RunOptions(tuple(sources), out, ReadOptions(bundle=str(bundle), fast=fast), **options)
+    how = {name: options.pop(name) for name in ("fast", "crops", "labels") if name in options}
+    chosen = RunOptions(tuple(sources), out, ReadOptions(bundle=str(bundle), **how), **options)
     return Run(chosen, workers, lambda _: None).run()
