@@ -87,6 +87,8 @@ def settings(broker: Broker, **more: object) -> dict[str, object]:
     shared = {"MQTT_PORT": broker.port, "WEB_PORT": free_port(), "CAMERA_TEST": "/demo.mp4"}
     if EMULATED:
         shared["MODELS_BUNDLE"] = "small"
+    if "openvino" in EXTRA:
+        shared["MODELS_PROVIDER"] = "openvino"
     return {f"PLATEID_{name}": value for name, value in (shared | more).items()}
 
 
