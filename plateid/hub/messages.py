@@ -24,6 +24,8 @@ MAX_AHEAD = timedelta(hours=1)
 """Longest time that an event may be in the future: device and hub differ by their clocks."""
 MAX_AGE = timedelta(days=3660)
 """Age beyond which the clock of a device is wrong: each month gets a partition."""
+MAX_PLATE = 32
+"""Longest plate, characters, as in a search: PostgreSQL indexes no text of some kilobytes."""
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """The form of names of devices, cameras, sites and groups."""
 UNKNOWN_MODEL = "unknown"
@@ -126,6 +128,8 @@ def _event_of(device: str, camera: str, fields: Any, now: datetime) -> Event:
         raise RejectedError(f"out of schema: {path[1:] or 'event'}: {problem.schema_path[-1]}")
     if (fields["device"], fields["camera"]) != (device, camera):
         raise RejectedError("device or camera is not that of the topic")
+    if len(fields["plate"]) > MAX_PLATE:
+        raise RejectedError(f"plate: has more than {MAX_PLATE} characters")
     with _refused("out of schema: first_seen or last_seen", ValueError):
         times = {key: datetime.fromisoformat(fields[key]) for key in ("first_seen", "last_seen")}
     if max(times.values()) > now + MAX_AHEAD:

@@ -31,6 +31,8 @@ def read(**fields: object) -> bytes:
         ("plateid/box/gate/read", read(time="9999-12-31T23:59:59-14:00"), "plate and time"),
         ("plateid/box/gate/read", read(confidence={"a": [1]}), "out of schema"),
         ("plateid/box/gate/read", read(way=[]), None),
+        ("plateid/box/gate/read", read(plate="A1" * 16), None),
+        ("plateid/box/gate/read", read(plate="A1" * 17), "plate: has more than 32"),
         ("plateid/box/gate/read", b"[]", "plate and time"),
         ("plateid/box/health", b"[" * 60_000, "not JSON"),
         ("plateid/box/health", b'{"a": NaN}', "not JSON"),
