@@ -195,10 +195,12 @@ def read_image(file: Path) -> Image | None:
 
 
 def decode_image(jpeg: bytes) -> Image | None:
-    """Returns an image; None if it is damaged."""
+    """Returns an image; None if it is damaged, or too large for OpenCV."""
     data = np.frombuffer(jpeg, np.uint8)
-    image: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return image
+    with suppress(cv2.error):
+        image: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        return image
+    return None
 
 
 def plate_box(image: Image, event: dict[str, Any]) -> Box:

@@ -8,15 +8,17 @@ from collections import deque
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from plateid.config.storage import RetentionConfig
+from plateid.core.drawing import encode_jpeg
 from plateid.core.ids import uuid7
 from plateid.errors import StoreError
 from plateid.store import snapshot_files
 from plateid.store.event_store import EventStore
 from plateid.store.purge import Purge
-from plateid.store.snapshot_files import SnapshotFiles, SnapshotSweep, make_room
+from plateid.store.snapshot_files import SnapshotFiles, SnapshotSweep, decode_image, make_room
 from tests.support.broken_disk import full_disk
 from tests.support.histories import DAY_S, deliver_all, id_at, retention
 from tests.support.samples import NOON, event
@@ -245,3 +247,10 @@ def test_redaction_deletes_only_snapshots_that_show_the_plate(store, files):
     deliver_all(store)
     retention(store, unlisted="drop").check()
     assert names(files) == [f"{made.id}-hidden.jpg"]
+
+
+def test_image_that_says_it_is_larger_than_opencv_allows_is_none() -> None:
+    jpeg = encode_jpeg(np.zeros((16, 16, 3), np.uint8), 90)
+    start = jpeg.index(b"\xff\xc0") + 5  # height and width
+    assert decode_image(jpeg) is not None
+    assert decode_image(jpeg[:start] + b"\xff" * 4 + jpeg[start + 4 :]) is None
