@@ -20,6 +20,7 @@ default_ulimits = ["nofile=20000:20000", "nproc=90000:90000"]
 FILE = Path("/run/plateid-test-containers.conf")
 """Settings that fit the limits of this machine."""
 ENVIRONMENT = {"CONTAINERS_CONF_OVERRIDE": str(FILE), "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+SAFE = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 WITHOUT_HYBRID = "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; "
 
 
@@ -52,7 +53,7 @@ def namespace() -> Iterator[list[str]]:
 
 
 class Container:
-    """A container of plateid with a read-only root, as compose.yaml starts it."""
+    """A container of plateid; its root is read-only, as compose.yaml starts it."""
 
     def __init__(
         self,
@@ -60,14 +61,14 @@ class Container:
         *words: str,
         volumes: Mapping[str, Path],
         variables: Mapping[str, object],
+        options: tuple[str, ...] = SAFE,
     ) -> None:
         """Starts it in the network of the host, so that it reaches servers on loopback."""
         self.started_at = time.monotonic()
         mounts = [f"--volume={path}:{target}" for target, path in volumes.items()]
         values = [f"--env={name}={value}" for name, value in variables.items()]
-        safe = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-        options = (*safe, "--tmpfs=/tmp", "--cgroups=disabled", "--network=host")
-        self._id = podman("run", "--detach", *options, *mounts, *values, image, *words)
+        started = ("run", "--detach", "--network=host", *options)
+        self._id = podman(*started, *mounts, *values, image, *words)
         self.name = self._id.stdout.strip()
 
     def log(self) -> str:

@@ -40,7 +40,7 @@ _spec.loader.exec_module(start)
 class Supervisor:
     """Answers GET /services/mqtt as the documentation of the Supervisor's API says."""
 
-    def __init__(self, status: int, answer: dict[str, Any]) -> None:
+    def __init__(self, status: int, answer: dict[str, Any], port: int = 0) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 is_allowed = self.headers["Authorization"] == f"Bearer {TOKEN}"
@@ -52,7 +52,7 @@ class Supervisor:
             def log_message(self, *_: object) -> None:
                 """Logs nothing."""
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server = HTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
         self.address = f"http://127.0.0.1:{self._server.server_port}"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ import yaml
 from plateid.config.environment import variables
 from plateid.demo import DEMO_VIDEO
 from tests.packaging.podman import Container, image_of, podman
+from tests.packaging.test_addon import TOKEN, Supervisor, service
 from tests.packaging.test_wheel import IMAGE, best
 from tests.support.broker import Broker, Subscriber, free_port, until
 from tests.support.web_client import WebClient
@@ -39,6 +41,7 @@ OFFLINE = ("run", "--rm", "--read-only", "--tmpfs=/tmp", "--network=none")
 """Words of podman that run a program without network and volumes."""
 STILL_FRAMES = 900
 """Number of frames of a video for emulation, one a second: it lasts longer than a test."""
+ADDON = "localhost/plateid-addon"
 log = logging.getLogger(__name__)
 
 
@@ -211,6 +214,39 @@ def test_missing_or_unwritable_volume_is_in_the_log_and_the_web_ui_and_events_go
         text = client.request("/")[1]
         assert [line for line in lines if line not in text] == []
         assert ("Failed: " in text) == (folder == "/data")
+
+
+def test_add_on_image_runs_without_privileges_with_the_broker_of_the_supervisor(
+    image, volumes, broker
+):
+    broker.set_passwords(addons="secret")
+    options = {"cameras": [{"name": "test", "url": "/demo.mp4"}]}
+    (volumes["/data"] / "options.json").write_text(json.dumps(options))
+    build = ["buildah", "bud", "--quiet", "--isolation=chroot", "--pull=never", f"--tag={ADDON}"]
+    build += [
+        f"--arch={ARCHITECTURE}",
+        f"--build-arg=BUILD_FROM={image}",
+        "--ulimit=nofile=20000:20000",
+    ]
+    folder = FOLDER.parent / "home-assistant/plateid"
+    subprocess.run([*build, folder], check=True, capture_output=True)
+    values = {"SUPERVISOR_TOKEN": TOKEN, "PLATEID_WEB_PORT": free_port()}
+    with (
+        closing(Supervisor(200, {"result": "ok", "data": service(broker.port)}, 80)),
+        closing(Subscriber(broker.port)) as subscriber,
+        closing(
+            Container(
+                ADDON,
+                volumes=volumes,
+                variables=values,
+                options=("--add-host=supervisor:127.0.0.1",),
+            )
+        ) as container,
+    ):
+        until(subscriber.events, START_S)
+        status = Path(f"/proc/{container.pid}/status").read_text()
+        assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}\n" in status
+        assert container.stop()[0] == 0
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.frigate.yaml"])
