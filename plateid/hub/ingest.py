@@ -25,7 +25,8 @@ REPORT_S = 60.0
 """Interval of the log line with the counts, seconds."""
 MAX_DEVICES = 200_000
 """Maximum number of devices whose rate is known: without ACL, names may be invented."""
-BACKOFF = Backoff(first_s=0.5, cap_s=10.0)
+BACKOFF = Backoff(first_s=0.5, cap_s=2.0)
+"""Waits for database and broker: all events of the fleet wait as long."""
 log = structlog.get_logger()
 
 

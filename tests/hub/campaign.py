@@ -7,6 +7,7 @@ code is 1 if an acknowledged event is missing or stored twice.
 
 import argparse
 import json
+import os
 import random
 import signal
 import subprocess
@@ -116,6 +117,14 @@ class Fleet:
         time.sleep(pause_s)
         self.broker.start()
 
+    def cpu_s(self) -> dict[str, float]:
+        """Returns the processor time of each kind of process, those that were killed left out."""
+        main = self.postgres.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        pids = {"hubs": [each.pid for each in self.hubs], "postgres": [main, *map(int, children)]}
+        pids["broker"] = (self.cluster if self.nats else self.broker).pids
+        return {kind: sum(map(processor_time_s, numbers)) for kind, numbers in pids.items()}
+
     def faults(self) -> dict[str, Callable[[float], None]]:
         """What can be killed; each is away for some seconds and comes back."""
         faults: dict[str, Callable[[float], None]] = {"postgres": self.kill_postgres}
@@ -129,6 +138,12 @@ class Fleet:
         return faults
 
 
+def processor_time_s(pid: int) -> float:
+    """Returns the processor time of a process and its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def campaign(fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
     """Runs one campaign and returns its figures."""
     rng = random.Random(options.seed)
@@ -139,7 +154,7 @@ def campaign(fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
     seconds = max(options.seconds, 7 * len(order))
     words = ("--devices", options.devices, "--rate", options.rate, "--seconds", seconds)
     words += ("--seed", options.seed, "--mqtt", ",".join(fleet.brokers), "--stay", options.stay)
-    started = time.monotonic()
+    started, before = time.monotonic(), fleet.cpu_s()
     with subprocess.Popen(fleet.command("simulate", *words), stdout=subprocess.PIPE) as simulation:
         for name in order:
             time.sleep(rng.uniform(0.5, 3))
@@ -149,12 +164,13 @@ def campaign(fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
             faults[name](pause_s)
         output, _ = simulation.communicate()
     assert not simulation.returncode, "the simulation failed"
-    duration_s = time.monotonic() - started
+    duration_s, used = time.monotonic() - started, fleet.cpu_s()
     check = fleet.output("verify", "-c", fleet.config, "--seed", options.seed)
     gaps = fleet.output("gaps", "-c", fleet.config)
     with psycopg.connect(fleet.database.url) as db:
         latency = db.execute(LATENCY).fetchone()[0]
         size, rows = db.execute(SIZE).fetchone()
+    cpu_ms = {kind: round(1000 * (used[kind] - before[kind]) / max(1, rows), 2) for kind in used}
     return {
         "broker": "nats" if fleet.nats else "mosquitto",
         "seed": options.seed,
@@ -165,6 +181,7 @@ def campaign(fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
         **json.loads(check),
         "gaps": gaps.splitlines()[:3],
         "latency_s": {"p50": round(latency[0], 3), "p95": round(latency[1], 3)},
+        **({} if order else {"cpu_ms_per_event": cpu_ms}),  # not if processes were killed
         "bytes_per_event": round(size / max(1, rows)),
     }
 

@@ -113,6 +113,11 @@ class Broker:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @property
+    def pids(self) -> list[int]:
+        assert self._process is not None
+        return [self._process.pid]
+
     def log(self) -> str:
         return self._log.read_text()
 

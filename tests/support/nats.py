@@ -54,6 +54,10 @@ class NatsCluster:
     def brokers(self) -> tuple[str, ...]:
         return tuple(f"127.0.0.1:{port}" for port in self.mqtt)
 
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes.values()]
+
     def start(self) -> None:
         for node in range(len(self.clients)):
             self.start_node(node)

@@ -66,6 +66,11 @@ class Postgres:
         self._process.wait()
         self._process = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         return (self._folder / "log").read_text()
 
