@@ -17,6 +17,7 @@ from plateid.hub.enrolment import Authority
 from plateid.store.list_csv import COLUMNS, rows_of
 
 DEVICES = "SELECT name, site, groups FROM device WHERE token_sha256 IS NOT NULL"
+LISTS = "SELECT device, document::json ->> 'lists' FROM desired"
 BUNDLES = "SELECT device, bundle FROM wanted_bundle"
 STORE = """
     INSERT INTO desired VALUES (%(device)s, nextval('desired_version'), %(sha256)s, %(document)s)
@@ -29,6 +30,7 @@ class MasterList:
 
     def __init__(self, text: str) -> None:
         """Raises ValueError for a cell of several lines."""
+        self.text = text
         self._rows = [(frozenset(row["cameras"].split()), row) for row in rows_of(text).values()]
         self._named = frozenset[str]().union(*(wanted for wanted, _ in self._rows))
         self._parts: dict[frozenset[str], str] = {}
@@ -57,19 +59,21 @@ def store_list(db: psycopg.Connection, master: str) -> None:
         db.execute("INSERT INTO list_version (content) VALUES (%s)", (master,))
 
 
-def update(db: psycopg.Connection, master: str) -> None:
+def update(db: psycopg.Connection, master: MasterList | None) -> None:
     """Computes the document of each enrolled device; a changed one gets a higher version.
 
-    Raises ValueError as `MasterList`.
+    Without a valid master list, each keeps its part of the one before.
     """
     with db.transaction():
-        store_list(db, master)
-        entries = MasterList(master)
+        if master:
+            store_list(db, master.text)
+        entries = master or MasterList("")
+        kept: dict[str, str] = {} if master else dict(db.execute(LISTS).fetchall())
         purges = db.execute("SELECT id, plate, devices FROM purge ORDER BY id").fetchall()
         bundles: dict[str, Any] = dict(db.execute(BUNDLES).fetchall())
         for device, site, groups in db.execute(DEVICES).fetchall():
             wanted = [{"id": id_, "plate": plate} for id_, plate, of in purges if device in of]
-            lists = entries.part_of([device, site, *groups])
+            lists = kept.get(device) or entries.part_of([device, site, *groups])
             state = {"device": device, "lists": lists, "purges": wanted}
             bundle = {"bundle": bundles[device]} if device in bundles else {}
             document = json.dumps(state | bundle)

@@ -197,13 +197,18 @@ class HubServer:
                 return
             self._fleet.lives.sites = {name: site or "" for name, site, *_ in devices}
             self._fleet.lives.names = tuple(desired.list_names(db))
-            try:
-                master = read_text(self._lists)
-                parse_entries(master, self._lists, self._fleet.lives.names)
-                desired.update(db, master)
-            except (ConfigError, ValueError) as error:
-                log.error("master list refused, devices keep theirs", reason=str(error))  # noqa: TRY400
+            desired.update(db, self._master_list())
             self._state = state
+
+    def _master_list(self) -> desired.MasterList | None:
+        """Returns the master list; None, with a line in the log, if it is not valid."""
+        try:
+            text = read_text(self._lists)
+            parse_entries(text, self._lists, self._fleet.lives.names)
+            return desired.MasterList(text)
+        except (ConfigError, ValueError) as error:
+            log.error("master list refused, devices keep theirs", reason=str(error))  # noqa: TRY400
+            return None
 
     def _check_alerts(self) -> Iterator[None]:
         """Publishes the starts and ends of alerts."""

@@ -20,7 +20,7 @@ from plateid.fleet_link import HubError, fetch, link_folder
 from plateid.hub.database import connect
 from plateid.hub.desired import MasterList
 from plateid.hub.history import FleetHistory
-from plateid.hub.purge import traces
+from plateid.hub.purge import purge_plate, traces, waiting
 from plateid.store.audit_log import AuditLog
 from plateid.store.history import History
 from plateid.store.search import find_all
@@ -251,12 +251,19 @@ def test_user_of_a_site_sees_only_its_events(hub, browser):
     assert hub.post("/lists", do="create")[0] == 403
 
 
-def test_master_list_is_sent_as_it_is_or_refused(hub, logs):
+def test_master_list_is_sent_as_it_is_or_refused(hub, logs, tmp_path):
     text = "plate,list,name,cameras\nAB1,allow,+40 721,\nAB2,deny,,north\n"
     assert MasterList(text).part_of(["one"]).splitlines()[1:] == ["AB1,allow,+40 721,,,"]
     assert MasterList(text).part_of(["one", "north"]).endswith("AB2,deny,,,,\n")
-    (hub.config.folder / "lists.csv").write_text('plate,list,note\nAB1,allow,"a\nb"\n')
-    until(lambda: said(logs, "master list refused, devices keep theirs"))
+    hub.post("/lists", do="save", plate="TR1", list="watch")
+    with linked_device(tmp_path, hub, "one") as one:
+        until(lambda: one.match("TR1") == "watch")
+        (hub.config.folder / "lists.csv").write_text('plate,list,note\nAB1,allow,"a\nb"\n')
+        until(lambda: said(logs, "master list refused, devices keep theirs"))
+        with connect(hub.config.database, purpose="test") as db:
+            purge = purge_plate(db, "B68SPK")  # goes out nevertheless, as bundles do
+            until(lambda: one.match("TR1") and not waiting(db, purge.id))
+        assert one.match("TR1") == "watch"
     assert hub.get("/devices")[0] == 200
     hub.server._web.check()
 
