@@ -183,6 +183,8 @@ def test_other_options_or_a_second_run_are_refused(archive, sighted):
     source, out = archive
     with pytest.raises(ConfigError, match=r"chunk_s = 10, now it is 20"):
         read_archive([source], out, sighted, chunk_s=20)
+    with pytest.raises(ConfigError, match=r"was read with bundle = .*, now it is \"default-"):
+        read_archive([source], out, Path("default"), chunk_s=CHUNK_S)
     with (out / "ledger.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ArchiveError, match="another run works in this folder"):
@@ -201,6 +203,16 @@ def test_fast_run_decodes_long_groups_in_full(tmp_path, sighted):
     job = Job(ReadOptions(bundle=str(sighted), fast=True), None)
     ((chunk,),) = plan([job.probe(str(path))], 60)
     assert job.read(chunk).frames == len(moments)
+
+
+def test_fast_run_leaves_out_frames_of_a_fast_camera(tmp_path, sighted):
+    moments = [n / 25 for n in range(8 * 25)]
+    path = write_street(tmp_path / "s.mp4", [Vehicle(0, 1), Vehicle(0, 2, y=88)], moments)
+    job = Job(ReadOptions(bundle=str(sighted), fast=True), None)
+    ((chunk,),) = plan([job.probe(str(path))], 60)
+    result = job.read(chunk)
+    assert len(moments) / 5 < result.frames <= len(moments) / 2 + 1
+    assert [each["plate"] for each in result.passes] == ["B68SPK", "B68SPK"]
 
 
 class HalfJob:
