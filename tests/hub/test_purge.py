@@ -54,3 +54,19 @@ def test_old_images_lists_and_months_are_deleted_in_steps(database: DatabaseConf
         assert db.execute("SELECT sha256 FROM snapshot").fetchall() == [("new",)]
         assert db.execute("SELECT content FROM list_version").fetchall() == [("b",)]
         assert db.execute("SELECT count(*) FROM event").fetchone() == (1,)
+
+
+def test_pass_of_before_a_purge_is_not_stored_when_its_device_comes_back(
+    database: DatabaseConfig,
+) -> None:
+    now = datetime.now(UTC)
+    with connect(database, purpose="test") as db:
+        purge_plate(db, "B68SPK")
+        plates = (("B68SPK", -1), ("B68SPK1", -1), ("B68SPK", 1))
+        events = [
+            with_plate(n, plate=plate, first_seen=now + timedelta(minutes=later))
+            for n, (plate, later) in enumerate(plates, 1)
+        ]
+        insert_events(database, events)
+        found = db.execute("SELECT seq FROM event ORDER BY seq").fetchall()
+        assert found == [(2,), (3,)]
