@@ -14,6 +14,7 @@ from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.service import WebConfig
 from plateid.fleet_link import link_folder
 from plateid.hub import server
+from plateid.hub.rollouts import START
 from tests.hub.test_ingest import ingesting
 from tests.support.broker import free_port, until
 from tests.support.fleets import LinkedDevice, ServedHub, linked_device, served_hub
@@ -165,3 +166,17 @@ def test_waves_have_two_and_ten_percent_and_all(database, devices, waves) -> Non
         found = [wave for (wave,) in db.execute(query, (devices, devices))]
     assert [found.count(wave) for wave in (1, 2, 3)] == waves
     assert found == sorted(found)
+
+
+def test_rollout_ends_though_a_device_is_revoked_meanwhile(database) -> None:
+    plan = {"target": "", "trial_minutes": 1, "hold_h": 0, "max_errors": 0}
+    made = {"bundle": "new", "version": 1, "sha256": "", "signature": "", "archive": b""}
+    with psycopg.connect(database.url, autocommit=True) as db:
+        db.execute("INSERT INTO device (name, token_sha256) VALUES ('one', '1'), ('two', '2')")
+        db.execute(START, plan | made)
+        db.execute("UPDATE rollout_device SET state = 'installed' WHERE wave = 1")
+        db.execute("UPDATE device SET health_at = now() + interval '1 second'")
+        assert db.execute("SELECT advance_rollouts()").fetchone() == ("rollout 1: wave 2 starts",)
+        assert db.execute("SELECT advance_rollouts()").fetchone() is None
+        db.execute("SELECT revoke_device(device) FROM rollout_device WHERE wave = 2")
+        assert db.execute("SELECT advance_rollouts()").fetchone() == ("rollout 1 done",)
