@@ -71,6 +71,9 @@ def zipped(hub, path, **headers):
 def test_operator_of_a_site_sees_and_changes_only_its_events(hub, started_broker, browser):
     north, south = offered(hub, 1, NORTH, "B68SPK"), offered(hub, 2, SOUTH, "KX73LPH")
     write_users(hub)
+    with connect(hub.config.database, purpose="test") as db:
+        conflict = '{"conflicts": ["B6 8SPK: deny on the device, allow on the hub"]}'
+        db.execute("UPDATE device SET reported = %s::jsonb", (conflict,))
     log_in(browser, hub.address, PASSWORD, "ana")
     hub.cookie = f"plateid={browser.get_cookie('plateid')['value']}"
     for path in (  # searches, and pages of what they find
