@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 import structlog
 
 from plateid.config.storage import DAY_S, RetentionConfig
@@ -26,6 +27,8 @@ SWEEP_S = 600.0
 """Interval between two sweeps, seconds."""
 MIN_FREE_MB = 200
 """Free disk space that is reserved for events, megabytes."""
+MAX_PIXELS = 128_000_000
+"""Larger images are not decoded, as image files: this many pixels take 384 MB."""
 FIRST_DATED_ID = first_id(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 """Lowest event id whose time is known. Lower ids were created before the clock was set."""
 ID = r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -195,11 +198,12 @@ def read_image(file: Path) -> Image | None:
 
 
 def decode_image(jpeg: bytes) -> Image | None:
-    """Returns an image; None if it is damaged, or too large for OpenCV."""
-    data = np.frombuffer(jpeg, np.uint8)
-    with suppress(cv2.error):
-        image: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        return image
+    """Returns an image; None if it is damaged, or has more than `MAX_PIXELS`."""
+    with suppress(ValueError):
+        height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+        if height * width <= MAX_PIXELS:
+            image: Image | None = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            return image
     return None
 
 
