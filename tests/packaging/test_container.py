@@ -230,7 +230,8 @@ def test_add_on_image_runs_without_privileges_with_the_broker_of_the_supervisor(
     ]
     folder = FOLDER.parent / "home-assistant/plateid"
     subprocess.run([*build, folder], check=True, capture_output=True)
-    values = {"SUPERVISOR_TOKEN": TOKEN, "PLATEID_WEB_PORT": free_port()}
+    values = settings(broker) | {"SUPERVISOR_TOKEN": TOKEN}
+    del values["PLATEID_CAMERA_TEST"], values["PLATEID_MQTT_PORT"]
     with (
         closing(Supervisor(200, {"result": "ok", "data": service(broker.port)}, 80)),
         closing(Subscriber(broker.port)) as subscriber,
