@@ -57,7 +57,7 @@ class Metrics(Collector):
             family = FAMILIES[kind](f"plateid_{name}", text, labels=labels)
             for own_labels, value in _values(values, path):
                 family.add_metric(own_labels, value)
-            if family.samples:
+            if labels or family.samples:
                 yield family
 
     @property

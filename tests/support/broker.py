@@ -1,6 +1,7 @@
 """A real mosquitto, and a client that hears what it publishes."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -8,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from plateid.config.outputs import MqttConfig
 
 TIMEOUT_S = 20.0
+_FIRST, _START, _END = 10_000, 10_000 + os.getpid() * 101 % 20_000, 30_000
+_PORTS = cycle(chain(range(_START, _END), range(_FIRST, _START)))
+"""Ports below those of outgoing connections, from another one in each process that tests."""
 
 
 def until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
@@ -34,11 +39,12 @@ def free_port() -> int:
 
 def free_ports(count: int) -> list[int]:
     """Different ones."""
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [int(server.getsockname()[1]) for server in servers]
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 @contextmanager
