@@ -18,16 +18,10 @@ from plateid.bundles import trial
 from plateid.bundles.install import pack_bundle
 from plateid.capture.video_file import read_video
 from plateid.capture.video_writer import VideoWriter
-from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.load import load_config
 from plateid.config.models import DEFAULT_BUNDLE
-from plateid.config.service import WebConfig
 from plateid.demo import DEMO_VIDEO
 from plateid.first_run import run_service
-from plateid.fleet_link import enrol
-from plateid.hub.database import connect
-from plateid.hub.enrolment import make_code
-from plateid.hub.rollouts import Plan, start
 from plateid.models.bundle import Bundle, read_spec
 from plateid.service.supervisor import Supervisor
 from plateid.store.audit_log import AuditLog
@@ -42,7 +36,6 @@ from tests.app.test_app import PLATEID
 from tests.support.broken_disk import full_disk
 from tests.support.broker import free_port, free_ports, until
 from tests.support.bundles import detector_network, reader_network, write_bundle
-from tests.support.fleets import served_hub
 from tests.support.packed import write_keys
 
 FIRST, LAST = 115, 155
@@ -210,31 +203,6 @@ def test_worse_bundle_is_rolled_back_and_a_better_one_is_kept(running):
     assert running.upload("good") == (400, {"error": f"{now['name']}: is in use already"})
     changes = AuditLog(running.store).find("bundle uploaded")
     assert {change["user"] for change in changes} == {"token learn"}
-
-
-def test_hub_sends_a_bundle_to_a_service(tmp_path, street, started_broker, database):
-    config = HubConfig(
-        database=database,
-        folder=tmp_path / "hub",
-        trusted_keys=street / "trusted",
-        mqtt=HubMqttConfig(port=started_broker.port),
-        web=WebConfig(port=free_port()),
-    )
-    device = Device(tmp_path, street, started_broker.port)
-    with served_hub(config) as hub, connect(database, purpose="test") as db:
-        code = make_code(db, "plateid")
-        enrol(hub.address, code, device.store, None)
-        archive = tuple((street / name).read_bytes() for name in ("good.tar", "good.tar.sig"))
-        assert start(db, archive, keys=config.trusted_keys, plan=Plan(trial_minutes=0.001))
-        with serving(device):
-            query = "SELECT state FROM rollout_device"
-            until(lambda: db.execute(query).fetchone() == ("installed",), 120)
-            assert device.in_use == "good"
-            until(lambda: device.health().get("bundle") == "good", 60)
-            db.execute("SELECT end_rollout(1, 'rolled back', 'by hand')")
-            until(lambda: db.execute(query).fetchone() == ("rolled back",), 60)
-            until(lambda: device.health().get("bundle") == DEFAULT, 60)
-            assert device.in_use == DEFAULT
 
 
 def test_unsigned_damaged_and_unwelcome_archives_are_refused(running, street):
