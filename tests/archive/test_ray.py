@@ -1,4 +1,4 @@
-"""A Ray cluster of two machines, which are network namespaces; one is lost while it reads."""
+"""A Ray cluster of two machines, which are network namespaces; the one that reads is lost."""
 
 import shutil
 import subprocess
@@ -22,22 +22,25 @@ ip address add 10.9.0.1/24 dev v0
 nsenter --target=$other --net sh -ec "ip link set lo up; ip link set v1 up
   ip address add 10.9.0.2/24 dev v1"
 export HOME="$2" RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_raylet_start_wait_time_s=120
-start="$1 -m ray.scripts.scripts start --num-cpus 1 --object-store-memory 80000000"
+start="$1 -m ray.scripts.scripts start --object-store-memory 80000000"
+join="nsenter --target=$other --net $start --num-cpus 1 --address 10.9.0.1:6379
+  --node-ip-address 10.9.0.2"
 "$1" -m ray.scripts.scripts get-auth-token --generate > "$2/token"
-$start --head --node-ip-address 10.9.0.1 --port 6379 --include-dashboard=false --temp-dir "$2"
-nsenter --target=$other --net $start --address 10.9.0.1:6379 --node-ip-address 10.9.0.2
+$start --num-cpus 0 --head --node-ip-address 10.9.0.1 --port 6379 --include-dashboard=false \
+  --temp-dir "$2"
+$join
 shift 2
+lost=
 "$@" | while read -r line; do
   echo "$line"
-  case $line in '{"done_s": 0.0'* | [!{]*) continue; esac
-  busy= there=
-  for process in /proc/[0-9]*; do  # of the other machine
+  case $lost$line in '{"done_s": 0.0'* | [!{]*) continue; esac
+  lost=yes  # a chunk is done: the processes of the machine that reads are lost, then it is back
+  for process in /proc/[0-9]*; do
     if [ $process != /proc/$other -a $process/ns/net -ef /proc/$other/ns/net ]; then
-      there="$there ${process#/proc/}"
-      case $(tr '\\0' ' ' 2>&- < $process/cmdline) in ray::IDLE*) ;; ray::*) busy=yes; esac
+      kill -9 ${process#/proc/}
     fi
   done
-  if [ $busy ]; then kill -9 $there; fi  # it is lost while it reads a chunk, others are done
+  $join >&2
 done
 """
 

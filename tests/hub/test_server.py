@@ -50,6 +50,7 @@ def test_devices_are_managed_through_a_broker_that_keeps_no_messages(
     broker.start()
     with served_hub(make_config(port=broker.port)) as hub:
         with linked_device(tmp_path, hub, "one") as one:
+            until(lambda: one.link.check() or one.link._reported.version)
             hub.post("/lists", do="save", plate="TR1", list="watch")
             until(lambda: one.match("TR1") == "watch")
             append(one.store, 1)

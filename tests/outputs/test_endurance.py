@@ -87,7 +87,7 @@ def test_process_killed_twenty_times_loses_no_stored_event(subscriber, broker, t
             time.sleep(chance.uniform(0, 0.2))
             if number == KILLS - 1:
                 broker.signal(signal.SIGSTOP)
-                with closing(EventStore(path)) as store:
+                with closing(EventStore(path, busy_s=10)) as store:
                     until(lambda store=store: outbox(store))
             process.kill()
     broker.signal(signal.SIGCONT)
