@@ -31,6 +31,11 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def needs_extra(extra: str) -> str:
+    """Returns the reason of an error about an extra that is not installed."""
+    return f"needs the extra {extra}: pip install 'plateid[{extra}]'"
+
+
 def printable(text: str) -> str:
     """Escapes control characters, which keys, file names and server replies may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -23,7 +23,7 @@ from plateid.config.load import is_hub_config, load_config, load_hub_config
 from plateid.core.event_csv import csv_lines
 from plateid.core.records import rfc3339
 from plateid.core.wording import counted
-from plateid.errors import ConfigError, StoreError, printable
+from plateid.errors import ConfigError, StoreError, needs_extra, printable
 from plateid.store.database import parse_event
 from plateid.store.event_store import EventStore
 
@@ -40,9 +40,12 @@ LINE_INTERVAL_S = 10.0
 
 @click.group(epilog="Example: plateid archive read recordings --out plates")
 def archive() -> None:
-    """Read many recordings on all cores, and search what they show."""
+    """Read many recordings on all cores, and search what they show.
+
+    Needs the extra archive: pip install 'plateid[archive]'.
+    """
     if None in (find_spec("pyarrow"), find_spec("duckdb")):
-        raise ConfigError("plateid archive", "needs pip install plateid[archive]")
+        raise ConfigError("plateid archive", needs_extra("archive"))
 
 
 @archive.command(epilog="Example: plateid archive read recordings --out plates")
@@ -165,7 +168,7 @@ def _workers(
 
         return partial(ProcessPool, count=count or len(os.sched_getaffinity(0)))
     if find_spec("ray") is None:
-        raise ConfigError("--address", "needs pip install plateid[archive-ray]")
+        raise ConfigError("--address", needs_extra("archive-ray"))
     from plateid.archive.ray_pool import RayPool  # noqa: PLC0415 - as above
 
     return partial(RayPool, address=address, count=count)

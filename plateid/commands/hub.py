@@ -16,7 +16,7 @@ from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
 from plateid.core.lists import compact
-from plateid.errors import ConfigError, ServiceError, os_errors_as
+from plateid.errors import ConfigError, ServiceError, needs_extra, os_errors_as
 from plateid.files import replace_text
 from plateid.store.audit_log import AuditLog
 
@@ -35,11 +35,11 @@ CONFIG = click.option(
 def hub() -> None:
     """Collect the events of many devices.
 
-    Keeps them in PostgreSQL. Needs the extra `hub`: pip install plateid[hub].
+    Keeps them in PostgreSQL. Needs the extra hub: pip install 'plateid[hub]'.
     """
     for module in ("jsonschema_rs", "nats", "psycopg"):
         if find_spec(module) is None:
-            raise ConfigError("plateid hub", "needs the extra `hub`: pip install 'plateid[hub]'")
+            raise ConfigError("plateid hub", needs_extra("hub"))
 
 
 @hub.command(epilog="Example: plateid hub run -c hub.toml")

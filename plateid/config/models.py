@@ -94,7 +94,7 @@ class ModelsConfig(Section):
     """Directory of the public keys (Ed25519, *.pem) that may sign bundles."""
     provider: Provider = "cpu"
     """Backend of the networks: cpu (ONNX Runtime), cuda, tensorrt; openvino (pip install
-    plateid[openvino]), with a precision or a device of Intel after a colon, such as openvino:bf16
+    'plateid[openvino]'), with a precision or a device of Intel after a colon, such as openvino:bf16
     or openvino:GPU; or auto: the fastest that computes the same as cpu. plateid never falls back
     from a backend that is named here."""
     engine_cache: ConfigPath | None = None
@@ -115,6 +115,6 @@ class ModelsConfig(Section):
     reader: Network = BUNDLE
     """Reader: the bundle's network, a model of fast-plate-ocr (drop-in model, *.onnx, with its
     *_config.yaml beside it), or easyocr: EasyOCR's english_g2 on the CPU, which is slower and less
-    accurate (pip install plateid[easyocr])."""
+    accurate (pip install 'plateid[easyocr]')."""
     easyocr_folder: ConfigPath | None = None
     """Directory of english_g2.pth; default: EasyOCR downloads the file."""

@@ -18,7 +18,7 @@ from plateid.config.outputs import ListsConfig, MqttConfig
 from plateid.config.root import Config
 from plateid.config.service import WebConfig
 from plateid.config.storage import StoreConfig
-from plateid.errors import BrokerError
+from plateid.errors import BrokerError, needs_extra
 from plateid.first_run import next_free_port
 from plateid.service.supervisor import Supervisor
 
@@ -76,7 +76,7 @@ def _broker() -> Iterator[int]:
         from amqtt.errors import AMQTTError  # noqa: PLC0415
         from amqtt.errors import BrokerError as AmqttBrokerError  # noqa: PLC0415
     except ImportError as error:
-        raise BrokerError("demo", "needs the extra: pip install 'plateid[demo]'") from error
+        raise BrokerError("demo", needs_extra("demo")) from error
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it warns about our MQTT 5
     logging.getLogger("transitions").setLevel(logging.ERROR)
     port = free_port()

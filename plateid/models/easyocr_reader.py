@@ -16,7 +16,7 @@ from plateid.config.models import ModelsConfig
 from plateid.core.geometry import sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
 from plateid.core.text import BLANK, CHARSET, ctc_positions
-from plateid.errors import ModelError
+from plateid.errors import ModelError, needs_extra
 
 NAME = "easyocr english_g2"
 HEIGHT, MIN_WIDTH, MAX_WIDTH = 64, 64, 1024
@@ -35,7 +35,7 @@ class EasyOcrReader:
             import easyocr  # noqa: PLC0415 - an extra
             import torch  # noqa: PLC0415 - as above
         except ImportError as error:
-            reason = f"needs pip install plateid[easyocr] ({error})"
+            reason = f"{needs_extra('easyocr')} ({error})"
             raise ModelError('models.reader = "easyocr"', reason) from error
         own_folder = f"{cache.split(':')[0]}/easyocr" if cache else None
         try:

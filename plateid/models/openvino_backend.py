@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plateid.errors import BundleError, ModelError
+from plateid.errors import BundleError, ModelError, needs_extra
 from plateid.models.backend import Batch, Port, SessionOptions, one_line
 
 PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
@@ -88,7 +88,7 @@ def openvino_core() -> Any:
 
         return openvino.Core()
     except ImportError as error:
-        raise ModelError(provider, f"needs pip install 'plateid[openvino]' ({error})") from error
+        raise ModelError(provider, f"{needs_extra('openvino')} ({error})") from error
     except RuntimeError as error:
         raise ModelError(provider, f"OpenVINO does not start: {one_line(error)}") from error
 

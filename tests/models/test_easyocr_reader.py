@@ -11,5 +11,5 @@ from plateid.models.networks import Networks
 
 def test_missing_easyocr_says_what_to_install(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "easyocr", None)
-    with pytest.raises(ModelError, match=r'models.reader = "easyocr": needs pip install .*easyocr'):
+    with pytest.raises(ModelError, match=r'models.reader = "easyocr": needs the extra easyocr'):
         Networks(ModelsConfig(bundle=bundle, reader="easyocr"))

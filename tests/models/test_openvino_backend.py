@@ -123,7 +123,7 @@ def test_wrong_input_is_an_error_that_names_the_network():
 def test_missing_package_is_an_error_that_names_the_extra():
     printed = failure_of(WITHOUT_PACKAGE)
     assert printed.startswith("{}")
-    assert """ModelError: models.provider = "openvino": needs pip install 'plateid[op""" in printed
+    assert """ModelError: models.provider = "openvino": needs the extra open""" in printed
 
 
 def test_openvino_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
