@@ -27,7 +27,9 @@ STREAM, SUBJECTS = "$MQTT_msgs", "$MQTT.msgs."
 ACK_WAIT_S = 60.0
 """Seconds after which NATS gives a message that is not acknowledged to a hub again."""
 CONNECT_S = 5
-"""Time-out of a connection, seconds."""
+"""Time-out of a connection to one server, and of an answer of JetStream, seconds."""
+ANSWER_S = 15.0
+"""Time in which one of the servers must answer, seconds: the client itself tries for ever."""
 FETCH_S = 1.0
 """Longest wait for a first message, seconds."""
 NO_WAIT_S = 0.02
@@ -52,6 +54,7 @@ class NatsSource:
         self._loop = asyncio.new_event_loop()
         self._client = Client()
         try:
+            self._run(self._connect())
             self._run(self._open())
         except BrokerError:
             self.close()
@@ -90,19 +93,29 @@ class NatsSource:
         except (TimeoutError, NatsError, OSError) as error:
             raise BrokerError(", ".join(self._config.nats.servers), reason_of(error)) from error
 
-    async def _open(self) -> None:
+    async def _connect(self) -> None:
         config, servers = self._config.mqtt, list(self._config.nats.servers)
-        await self._client.connect(
-            servers=servers,
-            user=config.username,
-            password=read_password(config),
-            tls=tls_context(config) if servers[0].startswith("tls:") else None,
-            name=GROUP,
-            connect_timeout=CONNECT_S,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            error_cb=_ignore,
-        )
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._client.connect(
+                    servers=servers,
+                    user=config.username,
+                    password=read_password(config),
+                    tls=tls_context(config) if servers[0].startswith("tls:") else None,
+                    name=GROUP,
+                    connect_timeout=CONNECT_S,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=1,
+                    error_cb=_ignore,
+                )
+        except TimeoutError as error:
+            reason = (
+                f"no answer within {ANSWER_S:g} s: {reason_of(self._client.last_error or error)}"
+            )
+            raise BrokerError(", ".join(servers), reason) from error
+
+    async def _open(self) -> None:
+        config = self._config.mqtt
         await self._client.subscribe(f"{config.prefix}.*.health", queue=GROUP, cb=self._keep_health)
         stream = self._client.jetstream(timeout=CONNECT_S)
         consumer = ConsumerConfig(

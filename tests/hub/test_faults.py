@@ -1,7 +1,9 @@
 """Servers that fail: nothing is acknowledged that is not stored."""
 
 import re
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -10,13 +12,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from plateid.config.hub import DatabaseConfig
+from plateid.config.hub import DatabaseConfig, HubMqttConfig, NatsConfig
+from plateid.hub import nats_source
 from plateid.hub.ingest import Ingest
 from tests.hub.campaign import Fleet, campaign, parsed
 from tests.hub.test_ingest import config, fresh, ingesting, rows, send  # noqa: F401 - fixtures
 from tests.support.broker import until
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.disks import fill, mounted
+from tests.support.nats import NatsCluster
 from tests.support.postgres import Postgres
 from tests.support.samples import said
 
@@ -81,6 +85,29 @@ def test_events_wait_while_the_database_is_of_a_newer_version(config, send, logs
         rows(config, "DELETE FROM schema_version WHERE version = 999 RETURNING 1")
         until(lambda: rows(config, "SELECT 1 FROM event"))
         hub.stop()
+
+
+def test_hub_names_servers_that_do_not_answer_and_connects_later(
+    config,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    logs,
+) -> None:
+    monkeypatch.setattr(nats_source, "ANSWER_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
+        cluster = stack.enter_context(closing(NatsCluster(tmp_path, nodes=1)))
+        servers = f"nats://127.0.0.1:{silent.getsockname()[1]}", *cluster.servers
+        mqtt = HubMqttConfig(host=cluster.brokers)
+        own = config.model_copy(update={"nats": NatsConfig(servers=servers), "mqtt": mqtt})
+        hub, ready = Ingest(own), threading.Event()
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        stack.callback(hub.stop)
+        pool.submit(hub.run, ready.set)
+        until(lambda: said(logs, "outage starts"))
+        (reason,) = said(logs, "outage starts")
+        assert reason.startswith(f"{', '.join(servers)}: no answer within 2 s: ")
+        cluster.start()
+        assert ready.wait(60)
 
 
 @pytest.fixture
