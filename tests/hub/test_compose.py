@@ -25,6 +25,20 @@ def test_hub_simulation_and_device_know_all_nodes() -> None:
     assert [str(node["NODES"]) in routes for node in nodes] == [True] * 3
 
 
+def test_services_that_read_a_path_of_hub_toml_mount_it() -> None:
+    hub = load_hub_config(FOLDER / "hub/hub.toml")
+    mounts = {
+        name: dict(reversed(volume.split(":")[:2]) for volume in each.get("volumes", ()))
+        for name, each in SERVICES.items()
+    }
+    commands = {name: each.get("command", ()) for name, each in SERVICES.items()}
+    for name in (name for name, words in commands.items() if "/hub.toml" in words):
+        assert (FOLDER / mounts[name]["/hub.toml"]).is_file(), name
+    folder, keys = str(hub.folder.parent), str(hub.trusted_keys)
+    assert (mounts["web"][folder], mounts["web"][keys]) == ("web", mounts["device"][keys])
+    assert (FOLDER / mounts["web"][keys]).is_dir()
+
+
 @pytest.mark.parametrize("name", ["nats-1", "nats-2", "nats-3"])
 def test_nats_server_accepts_its_configuration(name: str, tmp_path: Path) -> None:
     file = tmp_path / "nats.conf"
