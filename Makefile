@@ -116,7 +116,7 @@ addon-test: .venv/dev.stamp ## Test the Home Assistant add-on behind ingress in 
 homeassistant-test: debian .venv/dev.stamp .venv-homeassistant/stamp ## Test the blueprints in Home Assistant
 	nice -n 5 timeout 1200 .venv/bin/pytest tests/homeassistant
 
-archive-bench: .venv/dev.stamp ## Measure `plateid archive read`: speed and memory, quiet and busy
+archive-bench: .venv/dev.stamp ## Measure `plateid archive`: speed, memory, queries, equality, kills; half an hour
 	.venv/bin/python -m tests.archive.bench_archive
 
 fuzz: .venv-fuzz/stamp ## Fuzz all readers of untrusted bytes, MINUTES=10 each: hours
