@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -13,6 +14,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from plateid.commands.main import main
+from plateid.config.hub import HubConfig
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.config.root import Config
 from plateid.config.section import Section
@@ -26,21 +28,21 @@ HELP_COLUMNS = 88
 """Width of the help texts, characters: fits the site's code blocks."""
 
 
-def configuration() -> Iterator[str]:
-    """Yields the tables of all configuration keys with defaults and descriptions."""
-    yield from _keys(Config)
-    for name, field in Config.model_fields.items():
+def configuration(root: type[Section] = Config) -> Iterator[str]:
+    """Yields the tables of all keys of a configuration file, with defaults and descriptions."""
+    yield from _keys({k: f for k, f in root.model_fields.items() if not _section(f.annotation)})
+    for name, field in root.model_fields.items():
         if section := _section(field.annotation):
             title = f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
-            yield f"\n## `{title}`\n"
-            yield from _keys(section)
+            purpose = (section.__doc__ or "").partition(": ")[2]
+            yield f"\n## `{title}`\n\n{purpose[:1].upper()}{purpose[1:]}\n"
+            yield from _keys(section.model_fields)
 
 
-def _keys(section: type[Section]) -> Iterator[str]:
+def _keys(fields: dict[str, FieldInfo]) -> Iterator[str]:
     yield "| key | default | description |\n|---|---|---|"
-    for key, field in section.model_fields.items():
-        if section is not Config or _section(field.annotation) is None:
-            yield f"| `{key}` | {_default(field)} | {_cell(field.description or '')} |"
+    for key, field in fields.items():
+        yield f"| `{key}` | {_default(field)} | {_cell(field.description or '')} |"
 
 
 def _section(annotation: Any) -> type[Section] | None:
@@ -53,7 +55,7 @@ def _section(annotation: Any) -> type[Section] | None:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
-    if field.default in (None, ()) or field.default_factory:
+    if field.default in (None, (), "") or field.default_factory:
         return ""
     if field.default == DEFAULT_BUNDLE:
         return "`default`"
@@ -144,6 +146,7 @@ def _pattern(pattern: str) -> str:
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "configuration.md": configuration,
+    "hub-configuration.md": partial(configuration, HubConfig),
     "mqtt.md": event_fields,
     "commands.md": commands,
     "countries.md": countries,

@@ -36,7 +36,7 @@ FrameSize = Annotated[
 
 
 class EventsConfig(Section):
-    """Section `[events]`."""
+    """Section `[events]`: when an event is published, and which plates are expected."""
 
     min_confidence: Probability = 0.5
     """Minimum confidence of a plate_seen event."""
@@ -74,7 +74,7 @@ class EventsConfig(Section):
 
 
 class CameraConfig(Section):
-    """Section `[[camera]]`."""
+    """Section `[[camera]]`: a camera; one section for each."""
 
     name: Name = Field(description="Name in topics and events: letters, digits, - and _")
     url: SourceUrl = Field(

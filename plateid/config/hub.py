@@ -53,7 +53,7 @@ class DatabaseConfig(Section):
 
 
 class HubMqttConfig(MqttConfig):
-    """Section `[mqtt]` of the hub: outside this machine, TLS is on by default."""
+    """Section `[mqtt]`: the broker of the devices."""
 
     tls: StrictBool = Field(
         default_factory=lambda known: (
@@ -64,10 +64,7 @@ class HubMqttConfig(MqttConfig):
 
 
 class NatsConfig(Section):
-    """Section `[nats]`: needed if the MQTT broker is NATS, which has no shared subscriptions.
-
-    User, password and certificates are those of `[mqtt]`.
-    """
+    """Section `[nats]`: set it if the broker is NATS; it takes user and files of `[mqtt]`."""
 
     servers: tuple[NatsUrl, ...] = Field(default=(), max_length=MAX_SERVERS)
     """URLs of the cluster's nodes for NATS clients; tls:// unless they are this machine."""
@@ -93,10 +90,10 @@ class IngestConfig(Section):
 
 
 class AlertsConfig(Section):
-    """Section `[alerts]`: faults of devices, shown on the page Devices."""
+    """Section `[alerts]`: faults of devices."""
 
     webhook: Url | None = None
-    """URL that gets each start and end of a fault by POST."""
+    """URL that gets each start and end of a fault by POST; it is tried again until it answers."""
 
 
 class HubConfig(Section):
@@ -104,18 +101,19 @@ class HubConfig(Section):
 
     database: DatabaseConfig
     folder: ConfigPath = Path("plateid-hub")
-    """Folder of the master list, the users of the web UI, the audit log and the hub's keys."""
+    """Directory of the master list, the users of the web UI, the audit log and the hub's keys."""
     trusted_keys: ConfigPath = Path("/etc/plateid/keys")
     """Directory of the public keys (Ed25519, *.pem) that may sign bundles for devices."""
     url: Url | None = None
-    """URL at which devices reach the web UI; default: its address by mDNS name."""
+    """URL at which devices reach the web UI; default: that of `[web]`, with the mDNS name of this
+    machine for 0.0.0.0."""
     mqtt: HubMqttConfig = HubMqttConfig()
     nats: NatsConfig = NatsConfig()
     ingest: IngestConfig = IngestConfig()
     web: WebConfig = WebConfig()
     alerts: AlertsConfig = AlertsConfig()
     retention_days: StrictInt = Field(default=365, ge=1, le=36_500)
-    """Days after which events are deleted, whole months at a time, and images."""
+    """Days after which events, their labels and images are deleted; events go by whole months."""
 
     @property
     def address(self) -> str:

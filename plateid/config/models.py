@@ -82,7 +82,7 @@ Network = Annotated[str, AfterValidator(_network)]
 
 
 class ModelsConfig(Section):
-    """Section `[models]`."""
+    """Section `[models]`: the networks, and the backend that runs them."""
 
     bundle: Annotated[ConfigPath, BeforeValidator(bundle_path)] = DEFAULT_BUNDLE
     """Model bundle: the name of a shipped one (default, accurate, small), a directory, or auto: the

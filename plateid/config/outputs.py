@@ -61,7 +61,7 @@ class Broker:
 
 
 class MqttConfig(Section):
-    """Section `[mqtt]`; a systemd credential is named without a path."""
+    """Section `[mqtt]`: the broker. Name a systemd credential without a path."""
 
     host: Annotated[str | tuple[str, ...], PlainValidator(_hosts)] = "127.0.0.1"
     """Host name of the broker, or a list of them: if one is away, plateid uses the next one. An
@@ -116,7 +116,7 @@ class MqttConfig(Section):
 
 
 class HomeAssistantConfig(Section):
-    """Section `[homeassistant]`."""
+    """Section `[homeassistant]`: discovery over MQTT."""
 
     enabled: StrictBool = True
     """Publish entities for Home Assistant."""
@@ -130,7 +130,7 @@ class HomeAssistantConfig(Section):
 
 
 class ListsConfig(Section):
-    """Section `[lists]`."""
+    """Section `[lists]`: known plates."""
 
     file: ConfigPath | None = None
     """CSV file of known plates: plate,list,name,note,valid_from,valid_to,cameras; list is allow,
@@ -142,7 +142,7 @@ class ListsConfig(Section):
 
 
 class WebhookConfig(Section):
-    """Section `[[webhook]]`."""
+    """Section `[[webhook]]`: a server that gets events by HTTP; one section for each."""
 
     name: Name
     """Name in the log; events that wait are stored under it."""
@@ -167,7 +167,7 @@ class WebhookConfig(Section):
 
 
 class LogfileConfig(Section):
-    """Section `[logfile]`; a file that logrotate moves away is created again."""
+    """Section `[logfile]`: files of all events. One that logrotate moves is created again."""
 
     enabled: StrictBool = True
     """Write the files below."""

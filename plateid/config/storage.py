@@ -16,7 +16,7 @@ DAY_S = 86_400.0
 
 
 class StoreConfig(Section):
-    """Section `[store]`."""
+    """Section `[store]`: the database of this device."""
 
     path: ConfigPath = Path("plateid.sqlite3")
     """SQLite file of the events, created if missing; the service's default is in

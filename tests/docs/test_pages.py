@@ -13,6 +13,7 @@ import pytest
 from docs.generate import PAGES as GENERATED
 from docs.generate import configuration, rendered
 from plateid.commands.main import main
+from plateid.config.hub import HubConfig
 from plateid.config.load import load_config, load_hub_config
 from tests.docs.markdown import PAGES, REPOSITORY, blocks, links
 
@@ -28,17 +29,18 @@ def test_a_generated_page_is_up_to_date(page):
 
 
 def test_every_configuration_key_has_a_description():
-    rows = [row.split(" | ") for part in configuration() for row in part.splitlines()]
+    parts = [*configuration(), *configuration(HubConfig)]
+    rows = [row.split(" | ") for part in parts for row in part.splitlines()]
     keys = [row for row in rows if row[0].startswith("| `")]
-    assert len(keys) > 70
+    assert len(keys) > 120
     assert [row[0] for row in keys if row[-1].strip(" |") in ("", "None")] == []
 
 
 def test_every_key_that_a_page_names_exists():
     keys: dict[str, set[str]] = {}
-    for line in "\n".join(configuration()).splitlines():
+    for line in "\n".join([*configuration(), *configuration(HubConfig)]).splitlines():
         if line.startswith("## "):
-            section = keys[line.strip("# `[]")] = set()
+            section = keys.setdefault(line.strip("# `[]"), set())
         elif keys and line.startswith("| `"):
             section.add(line.split("`")[1])
     pages = [page for page in MANUAL if page.name not in ("CHANGELOG.md", "mqtt.md")]
@@ -59,9 +61,9 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize(("page", "text"), blocks("toml", MANUAL))
 def test_a_configuration_example_is_valid(page, text, tmp_path):
     file = tmp_path / f"{page}.toml"
-    if "[nats]" in text:
-        file.write_text(HUB + text)
-        assert load_hub_config(file).nats.servers
+    if "[database]" in text or "[nats]" in text:
+        file.write_text(text if "[database]" in text else HUB + text)
+        assert load_hub_config(file).database
         return
     file.write_text(text if "[[camera]]" in text else CAMERA + text)
     assert load_config(file).camera
