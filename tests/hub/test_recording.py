@@ -89,11 +89,60 @@ def test_request_is_repeated_for_ever_ever_more_rarely(recorder: Recorder) -> No
     db = recorder.open()
     recorder.store(Batch([accepted(2), health("box", 2)]))
     look(db)
-    db.execute("UPDATE sequence SET requests = 5000, request_at = now()")
+    db.execute(DUE)
     (gap,) = look(db)
+    db.execute("UPDATE sequence SET requests = 5000, request_at = now(), ask_at = now()")
+    assert look(db) == [gap]
     assert gap.ranges == ((1, 1),)
     query = "SELECT request_at - now() > interval '59 minutes' FROM sequence"
     assert db.execute(query).fetchone() == (True,)
+
+
+def test_events_that_are_only_late_are_not_requested(recorder: Recorder) -> None:
+    """A health report overtakes the events that a device sends after an absence."""
+    db = recorder.open()
+    recorder.store(Batch([accepted(1), health("box", 9)]))
+    assert look(db) == []
+    for seqs in ((2, 3), (4, 6), (5, 7)):
+        recorder.store(Batch([accepted(seq) for seq in seqs]))
+        db.execute(DUE)
+        assert look(db) == []
+    db.execute(DUE)
+    (gap,) = look(db)
+    assert gap.ranges == ((8, 9),)
+
+
+def test_gap_of_before_an_absence_is_not_requested_at_once(recorder: Recorder) -> None:
+    db = recorder.open()
+    recorder.store(Batch([accepted(2), health("box", 2)]))
+    look(db)
+    db.execute("UPDATE sequence SET request_at = now() - interval '1 hour'")
+    assert look(db) == []
+    db.execute(DUE)
+    assert [gap.ranges for gap in look(db)] == [((1, 1),)]
+
+
+def test_new_gap_is_requested_though_the_device_does_not_have_an_older_one(
+    recorder: Recorder,
+) -> None:
+    db = recorder.open()
+    recorder.store(Batch([accepted(2), health("box", 2)]))
+    for _ in range(2):
+        old = look(db)
+        db.execute(DUE)
+    assert [gap.ranges for gap in old] == [((1, 1),)]
+    db.execute("UPDATE sequence SET ask_at = now() + interval '1 hour'")
+    assert look(db) == []
+    for late in range(4, 8, 2):
+        recorder.store(Batch([accepted(late)]))
+        assert look(db) == []
+        recorder.store(Batch([accepted(late - 1)]))
+        db.execute(DUE)
+        assert look(db) == [], "an event that is late does not repeat the request"
+    recorder.store(Batch([accepted(9)]))
+    assert look(db) == []
+    db.execute(DUE)
+    assert [gap.ranges for gap in look(db)] == [((1, 1), (7, 8))]
 
 
 def test_counters_of_a_device_that_leaves_out_every_other_one_are_bounded(
