@@ -19,10 +19,9 @@ from plateid.store.list_csv import COLUMNS, rows_of
 DEVICES = "SELECT name, site, groups FROM device WHERE token_sha256 IS NOT NULL"
 LISTS = "SELECT device, document::json ->> 'lists' FROM desired"
 BUNDLES = "SELECT device, bundle FROM wanted_bundle"
-STORE = """
-    INSERT INTO desired VALUES (%(device)s, nextval('desired_version'), %(sha256)s, %(document)s)
-    ON CONFLICT (device) DO UPDATE SET version = excluded.version, sha256 = excluded.sha256,
-        document = excluded.document WHERE desired.sha256 <> excluded.sha256"""
+DUE = """
+    SELECT change, device, version, sha256 FROM desired WHERE change > %s OR device = ANY(%s)"""
+STORE = "SELECT store_desired(%s, %s, %s)"
 
 
 class MasterList:
@@ -78,18 +77,17 @@ def update(db: psycopg.Connection, master: MasterList | None) -> None:
             bundle = {"bundle": bundles[device]} if device in bundles else {}
             document = json.dumps(state | bundle)
             digest = hashlib.sha256(document.encode()).hexdigest()
-            db.execute(STORE, {"device": device, "sha256": digest, "document": document})
+            db.execute(STORE, (device, digest, document))
 
 
 def messages(
     db: psycopg.Connection, authority: Authority, *, url: str, after: int, to: list[str]
 ) -> Iterator[tuple[int, str, str]]:
-    """Gives version, device and message of the desired states after a version, and `to` some.
+    """Gives number, device and message of the changes after a number, and of those `to` some.
 
     The `signature` of a message is of its text `desired`.
     """
-    query = "SELECT version, device, sha256 FROM desired WHERE version > %s OR device = ANY(%s)"
-    for version, device, digest in db.execute(query, (after, to)).fetchall():
+    for change, device, version, digest in db.execute(DUE, (after, to)).fetchall():
         values = {"device": device, "version": version, "sha256": digest, "url": url}
         text = json.dumps(values)
-        yield version, device, json.dumps({"desired": text, "signature": authority.signature(text)})
+        yield change, device, json.dumps({"desired": text, "signature": authority.signature(text)})

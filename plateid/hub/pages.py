@@ -148,6 +148,8 @@ def _change(fleet: "FleetSite", form: Mapping[str, str]) -> str:
                 return make_code(db, device)
             case {"do": "revoke", "device": device}:
                 revoke(db, fleet.authority, device)
+                known = fleet.lives.tokens.items()
+                fleet.lives.tokens = {token: name for token, name in known if name != device}
             case {"do": "place", "device": device}:
                 db.execute("SELECT place_device(%s, %s, %s)", (device, site, groups))
             case {"do": "locate", "at": at}:

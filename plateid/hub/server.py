@@ -54,7 +54,9 @@ SET_ONLINE = """
 DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
 PURGES = "SELECT id FROM purge ORDER BY id"
 ROLLOUTS = "SELECT * FROM wanted_hash"
-SET_REPORTED = "UPDATE device SET reported = %s::jsonb WHERE name = %s"
+ALERTS = "SELECT id, news, ways FROM alert_news ORDER BY id"
+ALERT_SENT = "UPDATE alert_news SET ways = array_remove(ways, %s) WHERE id = %s"
+NOTE_REPORT = "SELECT note_report(%s, %s)"
 log = structlog.get_logger()
 
 
@@ -83,7 +85,7 @@ class HubServer:
         self._posts = ThreadPoolExecutor(1, "alerts")
         self._connection: MqttConnection | None = None
         self._brokers = deque(config.mqtt.each())
-        self._sent = 0
+        self._sent, self._published, self._posting = 0, dict[int, int](), set[int]()
         self._state: object = None
         self._lists = config.folder / LISTS
         self._stop = threading.Event()
@@ -142,12 +144,15 @@ class HubServer:
         made = MqttConnection(self._brokers[0], client_id, pipe=self._pipe, protocol=protocol)
         for topic in SUBSCRIPTIONS:
             made.subscribe(f"{self._config.mqtt.prefix}/{topic}")
-        self._connection, self._sent = made, 0
+        self._connection, self._sent, self._published = made, 0, {}
         return made
 
     def _exchange(self, connection: MqttConnection) -> None:
         """Raises BrokerError."""
-        connection.poll(TICK_S)
+        for ack in connection.poll(TICK_S):
+            if id_ := self._published.pop(ack.message, 0):
+                with errors_as(BrokerError, "alerts", StoreError):
+                    self._store(ALERT_SENT, "mqtt", id_)
         prefix, resent = self._config.mqtt.prefix, list[str]()
         for message in connection.take_messages():
             levels = message.topic.split("/")[1:]
@@ -158,9 +163,9 @@ class HubServer:
         url = f"{self._config.address}/api/v1/desired"
         with self._database.noted(StoreError), self._fleet.history.opened() as db:
             due = desired.messages(db, self._fleet.authority, url=url, after=self._sent, to=resent)
-            for version, device, text in due:
+            for change, device, text in due:
                 connection.publish(f"{prefix}/{device}/desired", text, qos=1, retain=True)
-                self._sent = max(self._sent, version)
+                self._sent = max(self._sent, change)
 
     def _receive(self, levels: list[str], payload: bytes) -> None:
         """Handles a message of a device; raises StoreError. `ingest` counts what is invalid."""
@@ -180,7 +185,7 @@ class HubServer:
             case ["reported"]:
                 with suppress(ValidationError):
                     report = Reported.model_validate_json(payload)
-                    self._store(SET_REPORTED, report.model_dump_json(), device)
+                    self._store(NOTE_REPORT, device, report.model_dump_json())
 
     def _store(self, statement: str, *values: object) -> None:
         with self._fleet.history.opened() as db, suppress(psycopg.DataError):
@@ -195,8 +200,10 @@ class HubServer:
             state += tuple(db.execute(ROLLOUTS))
             if state == self._state:
                 return
-            self._fleet.lives.sites = {name: site or "" for name, site, *_ in devices}
-            self._fleet.lives.names = tuple(desired.list_names(db))
+            lives = self._fleet.lives
+            lives.tokens = {token: name for name, *_, token in devices if token}
+            lives.sites = {name: site or "" for name, site, *_ in devices}
+            lives.names = tuple(desired.list_names(db))
             desired.update(db, self._master_list())
             self._state = state
 
@@ -212,17 +219,21 @@ class HubServer:
 
     def _check_alerts(self) -> Iterator[None]:
         """Publishes the starts and ends of alerts."""
-        url, prefix = self._config.alerts.webhook, self._config.mqtt.prefix
+        url, topic = self._config.alerts.webhook, f"{self._config.mqtt.prefix}/hub/alert"
+        ways = ["mqtt", "webhook"] if url else ["mqtt"]
         with self._fleet.history.opened() as db:
-            changes = [change for (change,) in db.execute("SELECT changed_alerts()")]
-        for alert in changes:
-            log.warning("alert", **alert)
-            if self._connection:
+            for (change,) in db.execute("SELECT changed_alerts(%s)", (ways,)).fetchall():
+                log.warning("alert", **change)
+            waiting = db.execute(ALERTS).fetchall()
+        for id_, alert, left in waiting:
+            if "mqtt" in left and self._connection and id_ not in self._published.values():
                 text = json.dumps(alert)
-                self._connection.publish(f"{prefix}/hub/alert", text, qos=1, retain=False)
-            if url:
-                self._posts.submit(self._post, url, alert)
-            yield
+                number = self._connection.publish(topic, text, qos=1, retain=False)
+                self._published[number] = id_
+            if url and "webhook" in left and id_ not in self._posting:
+                self._posting.add(id_)
+                self._posts.submit(self._post, url, id_, alert)
+        yield
 
     def _advance(self) -> Iterator[None]:
         with self._fleet.history.opened() as db:
@@ -230,7 +241,7 @@ class HubServer:
                 log.info("rollout", change=change)
         yield
 
-    def _post(self, url: str, alert: dict[str, Any]) -> None:
+    def _post(self, url: str, id_: int, alert: dict[str, Any]) -> None:
         """Sends an alert to the webhook, at any number of attempts until `stop`."""
         body, headers = json.dumps(alert).encode(), {"Content-Type": "application/json"}
         failures = OSError, ValueError, HTTPException  # the log does not get the URL's secrets
@@ -238,6 +249,8 @@ class HubServer:
             with self._webhook.noted(PlateidError), errors_as(PlateidError, "webhook", *failures):
                 request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s)
                 urllib.request.urlopen(request, timeout=WEBHOOK_S).close()  # noqa: S310
+                self._store(ALERT_SENT, "webhook", id_)
+                self._posting.discard(id_)
                 return
 
     def _drop_old(self) -> Iterator[None]:

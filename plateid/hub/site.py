@@ -24,7 +24,6 @@ from plateid.web.live import Live
 from plateid.web.routes import application
 from plateid.web.site import Hooks, Site
 
-OWNER = "SELECT name FROM device WHERE token_sha256 = %s"
 LISTS = "lists.csv"
 """Name of the master list in the hub's folder."""
 
@@ -39,24 +38,27 @@ HOOKS = Hooks(lambda: None, lambda: None, _no_camera, _no_camera, list, _no_came
 class FleetAccess(Access):
     """The users of a hub, and the tokens of enrolled devices."""
 
-    history: FleetHistory
+    lives: "Lives"
 
     def token_session(self, token: str) -> LoginSession | None:
         """Returns the session of a token of the JSON API, or of a device."""
-        with self.history.opened() as db:
-            row = db.execute(OWNER, (digest_of(token),)).fetchone()
-        if row is None:
+        device = self.lives.tokens.get(digest_of(token))
+        if device is None:
             return super().token_session(token)
-        return LoginSession("viewer", row[0], frozenset(("device",)), csrf="", password_hash=token)
+        return LoginSession("viewer", device, frozenset(("device",)), csrf="", password_hash=token)
 
 
 @dataclass
 class Lives:
-    """The newest events of all sites, and of each set of sites that a viewer has asked for."""
+    """The newest events of all sites, and of each set of sites that a viewer has asked for.
+
+    Also what requests need to know of all devices, a second after a change at most.
+    """
 
     config: Config
     of_all: Live
     sites: Mapping[str, str] = field(default_factory=dict)  # of each device
+    tokens: Mapping[str, str] = field(default_factory=dict)  # devices by SHA-256 of their token
     names: tuple[str, ...] = ()  # sites, groups and devices
     _of_sites: dict[frozenset[str], Live] = field(default_factory=dict)
 
@@ -111,7 +113,7 @@ class FleetSite:
             credentials_file(config.store.path, config.web),
             needs_password=config.web.needs_password,
         )
-        access.code, access.history = code, self.history
+        access.code, access.lives = code, self.lives
         if not code:
             require_password(config.web, access.credentials)
         self.lives.of_all = live

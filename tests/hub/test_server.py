@@ -1,6 +1,7 @@
 """The process of the hub's web UI, with real brokers and real devices."""
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -141,6 +142,51 @@ def test_image_is_shown_with_both_events_of_a_pass_until_its_plate_is_purged(
             purge_plate(db, "B68SPK")
             assert db.execute("SELECT jpeg FROM snapshot").fetchall() == [(jpegs[1],)]
         assert shown() == [None, None, jpegs[1]]
+
+
+def test_device_takes_lists_after_the_database_was_restored_from_a_backup(
+    make_config: MakeConfig, started_broker: Broker, tmp_path: Path
+) -> None:
+    config = make_config(port=started_broker.port)
+
+    def execute(*statements: str) -> None:
+        with connect(config.database, purpose="test") as db:
+            for each in statements:
+                db.execute(each.encode())
+
+    with served_hub(config) as hub, linked_device(tmp_path, hub, "one") as one:
+        until(lambda: one.link.check() or one.link._reported.version)
+        execute("UPDATE desired SET version = 1000, change = nextval('desired_version')")
+        hub.post("/lists", do="save", plate="TR1", list="watch")
+        until(lambda: one.match("TR1") == "watch")
+        assert one.link._reported.version > 1000
+    execute("UPDATE desired SET version = 1, sha256 = ''", "UPDATE device SET reported = NULL")
+    with served_hub(config) as hub, linked_device(tmp_path, hub, "one") as one:
+        hub.post("/lists", do="save", plate="TR2", list="watch")
+        until(lambda: one.match("TR2") == "watch")
+
+
+def test_restarted_hub_neither_repeats_an_alert_nor_forgets_its_end(
+    make_config: MakeConfig, started_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plateid.hub.server.ALERTS_S", 0.2)
+    config = make_config(port=started_broker.port)
+    with (
+        closing(Subscriber(started_broker.port, "plateid/hub/alert")) as heard,
+        connect(config.database, purpose="test") as db,
+    ):
+        db.execute("INSERT INTO device (name, health) VALUES ('one', '{\"disk\": \"failed\"}')")
+        with served_hub(config):
+            until(lambda: heard.messages)
+            waiting = lambda: db.execute("SELECT * FROM alert_news").fetchall()  # noqa: E731
+            until(lambda: not waiting())
+        db.execute("UPDATE device SET health = '{\"clock_synced\": false}'")
+        with served_hub(config):
+            until(lambda: len(heard.messages) == 3)
+            until(lambda: not waiting())
+        alerts = [json.loads(each.payload) for each in heard.messages]
+    said = {(each["alert"], each["state"]) for each in alerts}
+    assert said == {("disk", "started"), ("disk", "ended"), ("clock", "started")}
 
 
 def image_of(hub: ServedHub, event: PlateEvent) -> bytes | None:

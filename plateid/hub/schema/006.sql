@@ -46,3 +46,38 @@ BEGIN
         sequence.last + 1, excluded.last + 1))
       THEN least(sequence.request_at, now()) ELSE sequence.request_at END;
 END $$;
+
+-- Changes of desired states in their order; the versions of each device are its own.
+ALTER TABLE desired ADD change bigint NOT NULL DEFAULT nextval('desired_version');
+
+-- Notes what a device reports. If a hub has given it a higher version, its database was restored from a backup:
+-- the desired state gets a version that the device takes.
+CREATE FUNCTION note_report(of text, report jsonb) RETURNS void LANGUAGE sql AS $$
+  UPDATE device SET reported = report WHERE name = of;
+  UPDATE desired SET version = applied + 1, change = nextval('desired_version')
+    FROM (SELECT number_in(report, '$.version')::bigint AS applied) AS known WHERE device = of AND version < applied $$;
+
+-- Stores the desired state of a device; a changed one gets a higher version.
+CREATE FUNCTION store_desired(of text, digest text, content text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO desired (device, version, sha256, document)
+    SELECT of, 1 + coalesce(number_in(reported, '$.version'), 0)::bigint, digest, content FROM device WHERE name = of
+  ON CONFLICT (device) DO UPDATE SET version = greatest(desired.version + 1, excluded.version),
+    change = nextval('desired_version'), sha256 = excluded.sha256, document = excluded.document
+  WHERE desired.sha256 <> excluded.sha256 $$;
+
+-- Starts and ends of alerts, as long as they wait to be sent by some way: mqtt or webhook.
+CREATE TABLE alert_news (
+  id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+  news jsonb NOT NULL,
+  ways text[] NOT NULL
+);
+
+-- Updates the table of alerts; returns each start and end, which is then to be sent by some ways.
+DROP FUNCTION changed_alerts();
+CREATE FUNCTION changed_alerts(wanted text[]) RETURNS SETOF jsonb LANGUAGE sql AS $$
+  DELETE FROM alert_news WHERE NOT ways && wanted;
+  WITH started AS (INSERT INTO alert (device, kind) SELECT device, kind FROM fault
+      ON CONFLICT DO NOTHING RETURNING alert_change(device, kind, 'started') AS news),
+    ended AS (DELETE FROM alert WHERE (device, kind) NOT IN (SELECT device, kind FROM fault)
+      RETURNING alert_change(device, kind, 'ended') AS news)
+  INSERT INTO alert_news (news, ways) SELECT news, wanted FROM (TABLE started UNION ALL TABLE ended) AS each RETURNING news $$;
