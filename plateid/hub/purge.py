@@ -25,6 +25,15 @@ OLD_LISTS = """
 OLD_LABELS = """
     DELETE FROM label
     WHERE offered_at < %s AND NOT EXISTS (SELECT FROM event WHERE event.id = label.id)"""
+OLD_ARCHIVES = """
+    WITH old AS (
+        UPDATE rollout SET archive = '' WHERE length(archive) > 0 AND state <> 'running' AND NOT
+            EXISTS (SELECT FROM rollout_device WHERE rollout = id AND state_at > now() - %s)
+        RETURNING id)
+    UPDATE rollout_device SET wanted = NULL FROM old
+    WHERE rollout = id AND wanted = 'install' AND state IN ('waiting', 'downloading')"""
+ARCHIVE_AGE = timedelta(days=30)
+"""Time after the last report of a device for which the archive of an ended rollout is kept."""
 PARTITIONS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
@@ -75,8 +84,9 @@ def finish_purges(db: psycopg.Connection) -> None:
 def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:
     """Deletes months of events, images, and versions of the list that are older than some days.
 
-    Yields after each thousand images.
+    Also deletes the archives of rollouts that have ended. Yields after each thousand images.
     """
+    db.execute(OLD_ARCHIVES, (ARCHIVE_AGE,))
     oldest = datetime.now(UTC) - timedelta(days=days)
     while db.execute(OLD_IMAGES, (oldest,)).rowcount:
         yield

@@ -30,7 +30,7 @@ STATES = {"stop": "stopped", "roll back": "rolled back"}
 ROLLOUTS = "SELECT * FROM rollout_state ORDER BY id DESC LIMIT 20"
 ARCHIVE = """
     SELECT id, length(archive) FROM rollout JOIN rollout_device ON rollout = id
-    WHERE sha256 = %s AND device = %s AND wanted = 'install' LIMIT 1"""
+    WHERE sha256 = %s AND device = %s AND wanted = 'install' AND length(archive) > 0 LIMIT 1"""
 PART = "SELECT substring(archive FROM %s FOR %s) FROM rollout WHERE id = %s"
 
 

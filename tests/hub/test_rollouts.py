@@ -14,6 +14,7 @@ from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.service import WebConfig
 from plateid.fleet_link import link_folder
 from plateid.hub import server
+from plateid.hub.purge import ARCHIVE_AGE, drop_old
 from plateid.hub.rollouts import START
 from tests.hub.test_ingest import ingesting
 from tests.support.broker import free_port, until
@@ -25,6 +26,14 @@ ALERTS = """
     SELECT device, alert_change(device, kind, 'started') ->> 'reason' FROM alert
     WHERE kind = 'rollout'"""
 ENDED = "SELECT state, reason FROM rollout_device WHERE rollout = 2 AND wave = 1"
+
+VALUES = {"target": "", "trial_minutes": 1, "hold_h": 0, "max_errors": 0} | {
+    "bundle": "new",
+    "version": 1,
+    "sha256": "",
+    "signature": "",
+    "archive": b"tar",
+}
 
 
 @pytest.fixture
@@ -169,14 +178,29 @@ def test_waves_have_two_and_ten_percent_and_all(database, devices, waves) -> Non
 
 
 def test_rollout_ends_though_a_device_is_revoked_meanwhile(database) -> None:
-    plan = {"target": "", "trial_minutes": 1, "hold_h": 0, "max_errors": 0}
-    made = {"bundle": "new", "version": 1, "sha256": "", "signature": "", "archive": b""}
     with psycopg.connect(database.url, autocommit=True) as db:
         db.execute("INSERT INTO device (name, token_sha256) VALUES ('one', '1'), ('two', '2')")
-        db.execute(START, plan | made)
+        db.execute(START, VALUES)
         db.execute("UPDATE rollout_device SET state = 'installed' WHERE wave = 1")
         db.execute("UPDATE device SET health_at = now() + interval '1 second'")
         assert db.execute("SELECT advance_rollouts()").fetchone() == ("rollout 1: wave 2 starts",)
         assert db.execute("SELECT advance_rollouts()").fetchone() is None
         db.execute("SELECT revoke_device(device) FROM rollout_device WHERE wave = 2")
         assert db.execute("SELECT advance_rollouts()").fetchone() == ("rollout 1 done",)
+
+
+def test_archive_is_kept_while_a_rollout_runs_and_for_a_time_after_it(database) -> None:
+    with psycopg.connect(database.url, autocommit=True) as db:
+        for number, name in enumerate(("one", "two", "three"), 1):
+            db.execute("INSERT INTO device (name, token_sha256) VALUES (%s, %s)", (name, name))
+            db.execute(START, VALUES | {"target": name})
+            if name != "two":
+                db.execute("SELECT end_rollout(%s, 'done', '')", (number,))
+        db.execute(
+            "UPDATE rollout_device SET state_at = now() - %s, wanted = 'install' WHERE rollout < 3",
+            (ARCHIVE_AGE,),
+        )
+        list(drop_old(db, 365))
+        assert db.execute("SELECT id FROM rollout WHERE archive = ''").fetchall() == [(1,)]
+        wanted = db.execute("SELECT device FROM wanted_bundle ORDER BY 1").fetchall()
+        assert wanted == [("three",), ("two",)]
