@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 STORE = "SELECT store_label(%s, %s, %s, %s, %s::real[])"
 REMOVE = """
-    UPDATE label SET verdict = NULL, text = '', box = NULL, is_of_device = TRUE WHERE id = %s"""
+    UPDATE label SET verdict = NULL, text = '', box = NULL, is_of_device = FALSE WHERE id = %s"""
+"""The device, which sends its own label each hour, cannot set it again."""
 OFFER = "SELECT offer_events(%s, %s, %s::uuid[])"
 STORE_IMAGE = "UPDATE label SET jpeg = %s WHERE id = %s AND device = %s AND jpeg IS NULL"
 UNLABELLED = """

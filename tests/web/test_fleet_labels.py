@@ -158,6 +158,7 @@ def test_device_sends_only_images_of_its_plates_that_the_hub_wants(hub):
         address, body = f"{hub.address}/api/v1/labels", json.dumps(values).encode()
         return hub._answer(urllib.request.Request(address, body, headers))  # noqa: S310 - loopback
 
+    until(lambda: send() == (200, "[]"))
     own, hidden, other = (each.id for each in made)
     label = {"verdict": "plate", "text": "AB1", "box": [1, 2, 3, 4]}
     labels = [label | {"id": id_} for id_ in (own, hidden, other)]
@@ -168,6 +169,9 @@ def test_device_sends_only_images_of_its_plates_that_the_hub_wants(hub):
         images[own] = base64.b64encode(b"2").decode()
     with connect(hub.config.database, purpose="test") as db:
         assert db.execute("SELECT id::text, jpeg FROM label").fetchall() == [(own, b"1")]
+    hub.server._fleet.history.labels.remove(own)  # undone on the hub
+    assert send(labels=labels[:1]) == (200, "[]")
+    assert rows(hub) == [(own, None, "", b"1")]
     lies = ({"text": "\0"}, {"text": "a" * 99}, {"box": [1]}, {"box": [1e9] * 4}, {"verdict": "x"})
     for lie in (*lies, {"id": "x"}, {"box": [float("nan")] * 4}):
         assert send(labels=[label | {"id": own} | lie])[0] == 400, lie
