@@ -7,8 +7,10 @@ the name that the code was made for; mosquitto and NATS check the certificates a
 import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import psycopg
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from plateid.errors import StoreError, errors_as, os_errors_as
-from plateid.files import replace_text
+from plateid.files import give_to_owner_of_folder, replace_text
 from plateid.hub.broker_rules import HUB
 
 CA_USE = x509.KeyUsage(
@@ -81,11 +83,28 @@ class Authority:
             raise EnrolmentError("csr: is no signing request in PEM form") from error
         if not is_valid:
             raise EnrolmentError("csr: its signature is not valid")
-        names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
-        use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._issue(device, key)
+
+    def broker_files(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Returns the files of a broker with some host names or addresses, and of the hub (PEM)."""
+        files = {"ca.crt": _pem(self.certificate)}
+        for name, subject, of in (("broker", "plateid broker", hosts), (HUB, HUB, ())):
+            key = ec.generate_private_key(ec.SECP256R1())
+            files[f"{name}.crt"] = _pem(self._issue(subject, key.public_key(), of))
+            files[f"{name}.key"] = _key_pem(key)
+        return files
+
+    def _issue(self, name: str, key: object, hosts: Sequence[str] = ()) -> x509.Certificate:
+        """Returns the certificate of a client, or of the server with some hosts."""
+        names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        uses = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         made = _certificate(names, self.certificate.subject, key, CERTIFICATE_DAYS)
-        made = made.add_extension(use, critical=False).add_extension(issuer, critical=False)
+        made = made.add_extension(x509.ExtendedKeyUsage([uses]), critical=False)
+        made = made.add_extension(issuer, critical=False)
+        if hosts:
+            subject = x509.SubjectAlternativeName(map(_host_name, hosts))
+            made = made.add_extension(subject, critical=False)
         return made.sign(self.key, hashes.SHA256())
 
 
@@ -155,13 +174,16 @@ def _make_keys(key_file: Path, file: Path) -> None:
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     made = made.add_extension(identifier, critical=False)
     made = made.add_extension(CA_USE, critical=True)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    replace_text(key_file, secret.decode(), mode=0o600)
-    replace_text(file, _pem(made.sign(key, hashes.SHA256())))
+    replace_text(key_file, _key_pem(key), mode=0o600, first=give_to_owner_of_folder)
+    own = _pem(made.sign(key, hashes.SHA256()))
+    replace_text(file, own, first=give_to_owner_of_folder)
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _certificate(
@@ -174,6 +196,11 @@ def _certificate(
         .not_valid_before(now - timedelta(days=1))  # the clock of a device may be behind
         .not_valid_after(now + timedelta(days=days))
     )
+
+
+def _key_pem(key: Key) -> str:
+    private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(serialization.Encoding.PEM, *private).decode()
 
 
 def _pem(item: x509.Certificate | x509.CertificateRevocationList) -> str:

@@ -7,30 +7,30 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from plateid.commands.main import main
 from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig, NatsConfig
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
-from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules
+from plateid.hub.broker_rules import HUB
 from plateid.hub.mqtt_source import GROUP
 from plateid.hub.nats_source import STREAM, NatsSource
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.self_pipe import SelfPipe
 from tests.support.broker import free_ports, is_open, until
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, Certificate
 
 Config = Callable[[str], MqttConfig]
 
 
-def start(folder: Path, files: dict[str, str], ports: list[int]) -> list[str]:
-    """Writes the files, and returns the command of the broker."""
+def start(folder: Path, name: str, ports: list[int]) -> list[str]:
+    """Adapts the file of the command to a test, and returns the command of the broker."""
     rest = f"user root\npersistence_location {folder}/\n"
-    for name, text in files.items():
-        own = re.sub(r"(listener|port:) 8883", rf"\1 {ports[0]}", text)
-        (folder / name).write_text(own + (rest if name == "mosquitto.conf" else ""))
-        (folder / name).chmod(0o600)
-    if "mosquitto.conf" in files:
-        return ["/usr/sbin/mosquitto", "-c", str(folder / "mosquitto.conf")]
+    text = re.sub(r"(listener|port:) 8883", rf"\1 {ports[0]}", (folder / name).read_text())
+    (folder / name).write_text(text + (rest if name == "mosquitto.conf" else ""))
+    if name == "mosquitto.conf":
+        return ["/usr/sbin/mosquitto", "-c", str(folder / name)]
     node = folder / "node.conf"
     rest = (
         f'server_name: n1\nlisten: 127.0.0.1:{ports[1]}\njetstream {{ store_dir: "{folder}/js" }}'
@@ -48,19 +48,22 @@ def ports() -> list[int]:
 @pytest.fixture(params=["mosquitto", "nats"])
 def ruled(tmp_path: Path, request: pytest.FixtureRequest, ports: list[int]) -> Iterator[Config]:
     """A broker with the rules of the devices gate and yard."""
-    authority = Authority(tmp_path, "ca")
-    authority.certificate.file.rename(tmp_path / "ca.crt")
-    (tmp_path / "ca.pem").symlink_to("ca.crt")
-    server = authority.issue("127.0.0.1")
-    server.file.rename(tmp_path / "broker.crt")
-    server.key.rename(tmp_path / "broker.key")
-    files = mosquitto_rules("plateid", str(tmp_path))
-    if request.param == "nats":
-        files = nats_rules("plateid", str(tmp_path), ["gate", "yard"])
-    command = start(tmp_path, files, ports)
+    hub = tmp_path / "hub.toml"
+    hub.write_text('folder = "ca"\n[database]\nurl = "postgresql://localhost/none"\n')
+    hosts = ("--host", "broker.example", "--host", "127.0.0.1")
+    words = ["-c", str(hub), "--out", str(tmp_path), *hosts, request.param]
+    devices = ["gate", "yard"] if request.param == "nats" else []
+    made = CliRunner().invoke(main, ["hub", "rules", *words, *devices])
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "broker.key").stat().st_mode & 0o077 == 0
+    authority = Authority(tmp_path, "unused")
+    authority.certificate = Certificate(tmp_path / "ca/ca.pem", tmp_path / "ca/ca.key")
+    name = {"mosquitto": "mosquitto.conf", "nats": "plateid-rules.conf"}[request.param]
+    command = start(tmp_path, name, ports)
 
     def config(name: str) -> MqttConfig:
-        own = authority.issue(name)
+        own = Certificate(tmp_path / "hub.crt", tmp_path / "hub.key")
+        own = own if name == HUB else authority.issue(name)
         return MqttConfig(
             port=ports[0],
             tls=True,
@@ -140,3 +143,10 @@ def test_client_without_a_certificate_is_refused(ruled: Config) -> None:
     config = ruled("gate").model_copy(update={"certificate_file": None, "key_file": None})
     with closing(SelfPipe()) as pipe, pytest.raises(BrokerError):
         newest_protocol(config, "stranger", pipe)
+
+
+def test_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    words = ["hub", "rules", "mosquitto", "--out", str(tmp_path), "--host", "a b"]
+    done = CliRunner().invoke(main, words)
+    assert (done.exit_code, "no name or address of a host: a b" in done.output) == (2, True)
+    assert not list(tmp_path.iterdir())
