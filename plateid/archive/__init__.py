@@ -1,6 +1,7 @@
 """Reads archives of recordings: many files on many cores, with the same events as one run.
 
 probe         finds video files: start, duration, key frames, and what a file name says
+remote        the same at URLs; copies what a worker reads
 plan          joins the files of a camera to timelines, and cuts these into chunks
 chunk_reader  reads one chunk: the work of a worker
 quiet         `--fast`: decodes only key frames while nothing moves

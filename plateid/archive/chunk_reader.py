@@ -12,12 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from plateid.alpr import ALPR
 from plateid.archive.plan import WARM_UP_S, Chunk, Segment, segment_at
-from plateid.archive.probe import Recording, probe, shown
+from plateid.archive.probe import CACHE_BYTES, Recording, local_file, probe, shown
 from plateid.archive.quiet import QuietGate
 from plateid.capture.video_file import open_video
 from plateid.capture.video_image import VideoImage
@@ -72,16 +71,23 @@ class ChunkResult:
 class Job:
     """The functions that a worker runs; it keeps its networks between two chunks. Picklable."""
 
-    def __init__(self, options: ReadOptions, default_start: datetime | None) -> None:
+    def __init__(
+        self,
+        options: ReadOptions,
+        default_start: datetime | None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         self._options, self._default_start = options, default_start
+        self._cache_bytes = cache_bytes
 
     def probe(self, source: str) -> Recording:
         """Probes a file; raises SourceError if it is none that can be read."""
-        return probe(source, self._default_start)
+        return probe(source, self._default_start, self._cache_bytes)
 
     def read(self, chunk: Chunk) -> ChunkResult:
         """Reads a chunk; what cannot be read is in `damaged`. Raises ModelError."""
-        return _ChunkReader(chunk, self._options, _alpr(self._options)).read()
+        alpr = _alpr(self._options)
+        return _ChunkReader(chunk, self._options, alpr, self._cache_bytes).read()
 
 
 @lru_cache(1)
@@ -90,8 +96,8 @@ def _alpr(options: ReadOptions) -> ALPR:
 
 
 class _ChunkReader:
-    def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR) -> None:
-        self._chunk, self._result = chunk, ChunkResult()
+    def __init__(self, chunk: Chunk, options: ReadOptions, alpr: ALPR, cache_bytes: int) -> None:
+        self._chunk, self._result, self._cache_bytes = chunk, ChunkResult(), cache_bytes
         self._crops, self._labels = dict[str, str](), list[Any]()
         first = chunk.segments[0].file
         hooks: dict[str, Any] = {"take_snapshot": self._keep_best} if options.crops else {}
@@ -177,7 +183,10 @@ class _ChunkReader:
 
     def _frames_of(self, segment: Segment, start_s: float) -> Iterator[Frame]:
         file, gate = segment.file, self._gate
-        with open_video(Path(file.source)) as video:
+        with (
+            local_file(file.source, self._cache_bytes) as path,
+            open_video(path) as video,
+        ):
             packets = video.packets_from(start_s, file.first_s) if start_s > 0 else video.packets()
             chosen = gate.frames(video, packets) if gate else map(video.decode, packets)
             try:

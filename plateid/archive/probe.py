@@ -1,21 +1,27 @@
 """Finds video files, and probes their start, duration and key frames without decoding them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from plateid.capture.container import source_errors
 from plateid.capture.recording_names import named_folders, start_in_name
-from plateid.capture.video_file import open_video
+from plateid.capture.video_file import VideoFile, open_video
 from plateid.files import fingerprint
+
+CACHE_BYTES = 16_000_000_000
+"""Default size of the copies of files at URLs on a machine."""
 
 
 @dataclass(frozen=True)
 class Recording:
     """A probed file.
 
-    `source` is its path, `stamp` that of `stamp_of`; `states_start`: its metadata or name state
+    `source` is its path or URL, `stamp` that of `stamp_of`; `states_start`: metadata or name state
     `start` (aware). `first_s` is the timestamp of the first frame; `keys_s` are media times of key
     frames: if there is only one, the file cannot be read from elsewhere. `kind` is codec, size and
     rate, `load` pixels a second.
@@ -39,8 +45,29 @@ class Recording:
         return self.camera, *named_folders(Path(self.source))
 
 
+def is_url(source: str) -> bool:
+    """Returns whether a source is a URL: a path has no double slash."""
+    return "://" in source
+
+
+@contextmanager
+def local_file(source: str, cache_bytes: int) -> Iterator[Path]:
+    """Yields the path of a file, or of its copy if it is at a URL; raises SourceError."""
+    if is_url(source):
+        from plateid.archive.remote import local_copy  # noqa: PLC0415 - loads clients of storages
+
+        with local_copy(source, cache_bytes) as path:
+            yield path
+    else:
+        yield Path(source)
+
+
 def stamp_of(source: str) -> str:
     """Returns what changes with a file: size and time; empty if there is no file."""
+    if is_url(source):
+        from plateid.archive import remote  # noqa: PLC0415 - as above
+
+        return remote.stamp_of(source)
     try:
         status = Path(source).stat()
     except (OSError, ValueError):  # a NUL character
@@ -49,19 +76,19 @@ def stamp_of(source: str) -> str:
 
 
 def shown(source: str) -> str:
-    """Returns a path as UTF-8, with other bytes escaped."""
-    return os.fsencode(source).decode("utf-8", "backslashreplace")
+    """Returns a path as UTF-8, with other bytes escaped; a URL without its query: a secret."""
+    text = os.fsencode(source).decode("utf-8", "backslashreplace")
+    return text.partition("?")[0] if text.startswith("http") and is_url(text) else text
 
 
-def probe(source: str, default_start: datetime | None) -> Recording:
+def probe(source: str, default_start: datetime | None, cache_bytes: int = CACHE_BYTES) -> Recording:
     """Probes a file. Raises SourceError if no frame can be decoded.
 
     The start is that of the metadata, or of the name, or `default_start`, or the file's time.
     """
-    stamp, (named, camera) = stamp_of(source), start_in_name(source)
-    with source_errors(Path(source)):
-        hashed = fingerprint(Path(source))  # of a regular file: FFmpeg would wait for a FIFO
-    with open_video(Path(source)) as video:
+    stamp = stamp_of(source)
+    named, camera = start_in_name(unquote(source) if is_url(source) else source)
+    with local_file(source, cache_bytes) as path, _opened(path) as (hashed, video):
         if (first := next(video.frames(), None)) is None:
             video.check()
         first_s = (first and first.time) or 0.0
@@ -81,3 +108,11 @@ def probe(source: str, default_start: datetime | None) -> Recording:
             f"{context.name} {context.width}x{context.height} {rate:.1f}",
             context.width * context.height * rate,
         )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[str, VideoFile]]:
+    with source_errors(path):
+        hashed = fingerprint(path)  # of a regular file: FFmpeg would wait for a FIFO
+    with open_video(path) as video:
+        yield hashed, video

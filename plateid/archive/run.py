@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from plateid.archive.ledger import Ledger, opened_ledger
 from plateid.archive.merge import merged
 from plateid.archive.output import write_output
 from plateid.archive.plan import Chunk, plan
-from plateid.archive.probe import Recording, shown, stamp_of
+from plateid.archive.probe import CACHE_BYTES, Recording, shown, stamp_of
 from plateid.archive.report import write_report
 from plateid.archive.workers import Task, Workers
 from plateid.capture.images import find_videos
@@ -29,14 +29,18 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to read, how, and where the results go; `start` is that of files that state none."""
+    """What to read (paths and URLs), how, and where the results go.
 
-    sources: tuple[Path, ...]
+    `start` is that of files that state none.
+    """
+
+    sources: tuple[Path | str, ...]
     out: Path
     read: ReadOptions
     chunk_s: float = 120.0
     start: datetime | None = None
     force: bool = False
+    cache_bytes: int = CACHE_BYTES
 
 
 @dataclass
@@ -86,7 +90,8 @@ class Run:
         own = {"bundle": hashes, "chunk_s": options.chunk_s, "start": str(options.start)}
         with opened_ledger(options.out) as ledger:
             ledger.use(asdict(options.read) | own, force=options.force)
-            with self.start_workers(Job(options.read, options.start)) as workers:
+            job = Job(options.read, options.start, options.cache_bytes)
+            with self.start_workers(job) as workers:
                 timelines = plan(self._recordings(ledger, workers), options.chunk_s)
                 self._read(ledger, workers, timelines)
             results = (((c, ledger.result(c)) for c in timeline) for timeline in timelines)
@@ -100,7 +105,7 @@ class Run:
         found: dict[str, Recording] = {}
         new: dict[str, Task] = {}
         failed = self.progress.failed
-        for source, failure in find_videos(self.options.sources):
+        for source, failure in _found(self.options.sources):
             known = ledger.recording(source)
             if failure is not None:
                 failed[shown(source)] = str(failure.strerror)
@@ -144,3 +149,12 @@ class Run:
                 left[segment.file.source] -= 1
                 progress.files += left[segment.file.source] == 0
             self.show(progress)
+
+
+def _found(sources: Iterable[Path | str]) -> Iterator[tuple[str, OSError | None]]:
+    """Yields the files of all sources, and what cannot be listed with its reason."""
+    yield from find_videos(source for source in sources if isinstance(source, Path))
+    for url in (source for source in sources if isinstance(source, str)):
+        from plateid.archive import remote  # noqa: PLC0415 - loads clients of storages
+
+        yield from remote.find(url)

@@ -38,18 +38,26 @@ LINE_INTERVAL_S = 10.0
 """Interval between two lines of progress in a log, seconds."""
 
 
+class _Source(FilePath):
+    """A path as a Path, or a URL as a string."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leaves a URL as it is."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
 @click.group(epilog="Example: plateid archive read recordings --out plates")
 def archive() -> None:
     """Read many recordings on all cores, and search what they show.
 
     Needs the extra archive: pip install 'plateid[archive]'.
     """
-    if None in (find_spec("pyarrow"), find_spec("duckdb")):
+    if None in (find_spec("pyarrow"), find_spec("duckdb"), find_spec("s3fs")):
         raise ConfigError("plateid archive", needs_extra("archive"))
 
 
 @archive.command(epilog="Example: plateid archive read recordings --out plates")
-@click.argument("sources", nargs=-1, required=True, type=FilePath())
+@click.argument("sources", nargs=-1, required=True, type=_Source())
 @click.option("--out", required=True, type=FilePath(), help="Folder of the results.")
 @click.option("--workers", type=click.IntRange(1, 4096), help="Processes; default: one per core.")
 @click.option("--address", metavar="HOST:PORT", help="Ray cluster that reads; or ray://HOST:PORT.")
@@ -59,6 +67,13 @@ def archive() -> None:
     default=120.0,
     callback=not_nan,
     help="Length of a part that one worker reads at a time, seconds.",
+)
+@click.option(
+    "--cache-gb",
+    type=click.FloatRange(0, min_open=True),
+    default=16.0,
+    callback=not_nan,
+    help="Size of the copies of files at URLs, on each machine.",
 )
 @click.option("--start", type=LOCAL_TIME, help="Start of files that state none.")
 @click.option("--fast", is_flag=True, help="Decode only key frames while nothing moves.")
@@ -77,8 +92,10 @@ def archive() -> None:
 @click.option("--strict", is_flag=True, help="As plateid read.")
 @click.option("--min-score", type=click.FloatRange(0, 1), callback=not_nan, help="As plateid read.")
 @BUNDLE
-def read(sources: Sequence[Path], *, out: Path, import_into: Path | None, **options: Any) -> None:
-    """Read the plates in video files and folders.
+def read(
+    sources: Sequence[Path | str], *, out: Path, import_into: Path | None, **options: Any
+) -> None:
+    """Read the plates in video files and folders, also at URLs: s3://bucket/folder, https://...
 
     Folders are searched recursively. The same command resumes what was interrupted.
     """
@@ -175,7 +192,7 @@ def _workers(
 
 
 def _options(
-    sources: Sequence[Path], out: Path, *, start: datetime | None, **options: Any
+    sources: Sequence[Path | str], out: Path, *, start: datetime | None, **options: Any
 ) -> "archive_run.RunOptions":
     from plateid.archive.chunk_reader import ReadOptions  # noqa: PLC0415 - as above
     from plateid.archive.run import RunOptions  # noqa: PLC0415 - as above
@@ -189,6 +206,7 @@ def _options(
         chunk_s=options["chunk_s"],
         start=with_offset(start) if start else None,
         force=options["force"],
+        cache_bytes=round(options["cache_gb"] * 1e9),
     )
 
 
