@@ -113,17 +113,17 @@ class Caption(Section):
 
 
 class PlateLayout(Section):
-    """One kind of plate. A Share is that of the plates with such a thing."""
+    """One kind of plate, by default a European one. A Share is that of the plates with a thing."""
 
     weight: float = Field(default=1.0, gt=0)  # frequency among the country's plates
-    size: tuple[Length, Length]  # width and height, mm
-    background: Colours
-    ink: Colours
+    size: tuple[Length, Length] = (520, 112)  # width and height, mm
+    background: Colours = ("#eceeec", "#e4e6ea", "#f2f2ee", "#d8dadc")
+    ink: Colours = ("#1a1a1c", "#101014", "#2a2a30")
     patterns: tuple[Pattern, ...] = Field(min_length=1)  # / starts a row, [] stacks, * is free
     letters: Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    family: Family  # of fonts, in fonts.toml
-    aspect: Range  # width of an ordinary letter, in heights of it
-    cap_heights: tuple[Length, ...] = Field(min_length=1, max_length=2)  # of each row, mm
+    family: Family = "din"  # of fonts, in fonts.toml
+    aspect: Range = (0.5, 0.6)  # width of an ordinary letter, in heights of it
+    cap_heights: tuple[Length, ...] = Field(default=(77,), min_length=1, max_length=2)  # mm, by row
     spacing: Range = (0.1, 0.2)  # between characters, in their heights
     monospaced: Share = 0.0
     row_centres: tuple[float, ...] = ()  # of each row, share of the plate's height

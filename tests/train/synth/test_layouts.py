@@ -106,7 +106,7 @@ def test_a_key_of_a_plate_overrides_the_default_of_its_file(file):
         ('"LL DD LLL"', '"L|+DD LLL"', "plates[0].patterns[0]: 'L|+DD LLL' is no pattern"),
         ("= [76]", "= [76]\nrow_centres = [0.3, 0.7]", "row_centres has 2 rows, cap_heights has 1"),
         ("weight = 1", "weight = heavy", "line 2"),
-        ('ink = ["#101010"]', "", "plates[0].ink: is missing"),
+        ('patterns = ["LL DD LLL"]', "", "plates[0].patterns: is missing"),
         ("[76]", "[0]", "plates[0].cap_heights[0]: must be greater than 0"),
         ("= [76]", "= [76]\nfonts = 1", 'unknown key "plates[0].fonts"'),
         ("[[plates]]", "[defaults]\nfonts = 1\n[[plates]]", 'unknown key "plates[0].fonts"'),
