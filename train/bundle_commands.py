@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from plateid.commands.options import FilePath
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
-from train.cli_options import COUNT, FOLDER, SEED, SIDE, Folder, example, to_bundle
+from train.cli_options import COUNT, FOLDER, SEED, SIDE, example, repeatable, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import BadInputError
 
@@ -28,11 +29,10 @@ BUNDLE = click.option(
 )
 @click.option("--detector", type=FOLDER, help="Weights that `train detector` wrote.")
 @click.option("--reader", type=FOLDER, help="Checkpoint that `train reader` wrote.")
-@click.option(
+@repeatable(
     "--average-with",
     type=to_bundle,
     metavar="NAME|PATH",
-    multiple=True,
     help="Weights or bundle to average the new networks with; repeatable.",
 )
 @click.option(
@@ -46,10 +46,9 @@ BUNDLE = click.option(
     type=click.Choice(["float32", "float16", "int8"]),
     help="Precision of the new networks; int8 is for CPUs.  [default: float16]",
 )
-@click.option(
+@repeatable(
     "--data",
-    type=Folder(),
-    multiple=True,
+    type=FilePath(str),
     help="Folder of labelled images that calibrate int8; repeatable.",
 )
 @click.option(
@@ -97,9 +96,8 @@ def _groups(
 
 @click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
 @click.argument("folders", nargs=-1, type=FOLDER)
-@click.option(
+@repeatable(
     "--crops",
-    multiple=True,
     type=FOLDER,
     help="Folder of cropped plates with a labels.csv of image and text; repeatable.",
 )
@@ -108,9 +106,8 @@ def _groups(
     "--held-out", is_flag=True, help="Use only the held-out part of folders of the training."
 )
 @click.option("--open", "is_open", is_flag=True, help="Images may show plates without a label.")
-@click.option(
+@repeatable(
     "--negatives",
-    multiple=True,
     type=FOLDER,
     help="Image, video file or folder of them without plates; repeatable.",
 )
@@ -131,10 +128,9 @@ def _groups(
     default=Path("runs/evaluation"),
     help="Folder of report.html and report.json.",
 )
-@click.option(
+@repeatable(
     "--leave-out",
     metavar="GROUP",
-    multiple=True,
     callback=_groups,
     help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
     f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint. --bundle has no "

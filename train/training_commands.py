@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from plateid.commands.options import not_nan
 from plateid.errors import PlateidError
-from train.cli_options import COUNT, DATA, FOLDER, SEED, SHARE, SIDE, example, to_bundle
+from train.cli_options import COUNT, DATA, FOLDER, SEED, SIDE, example, repeatable, to_bundle
 from train.train_error import BadInputError, TrainError
 
 # Each command imports its modules when it runs, because torch loads slowly.
@@ -25,13 +26,10 @@ from train.train_error import BadInputError, TrainError
 @click.option("--lr0", default=1e-3, help="Peak learning rate.")
 @click.option("--imgsz", default=640, type=SIDE, help="Longest side of an image, pixels.")
 @click.option("--batch", default=16, type=COUNT, help="Images per step.")
-@click.option(
-    "--plates", multiple=True, help="Folder of cropped plates to paste into images; repeatable."
-)
-@click.option(
+@repeatable("--plates", help="Folder of cropped plates to paste into images; repeatable.")
+@repeatable(
     "--teacher",
     "teachers",
-    multiple=True,
     help="Detector (weights or bundle) to distil from in place of the labels; repeatable.",
 )
 @click.option(
@@ -87,7 +85,13 @@ def curve(seeds: int, **options: Any) -> None:
 @click.option("--processes", default=1, type=COUNT, help="Parallel processes.")
 @click.option("--batch", default=64, type=COUNT, help="Crops per step.")
 @click.option("--lr", default=1e-3, help="Peak learning rate.")
-@click.option("--real", default=0.2, type=SHARE, help="Share of real crops.")
+@click.option(
+    "--real",
+    default=0.2,
+    type=click.FloatRange(0, 1),
+    callback=not_nan,
+    help="Share of real crops.",
+)
 @SEED
 def reader(**options: Any) -> None:
     """Trains a plate reader (CTC). The same command resumes an interrupted run.
@@ -141,16 +145,10 @@ class GateError(click.ClickException):
 
 
 @click.command(epilog=example("learn --data my-plates --out my-bundle"))
-@click.option(
-    "--data",
-    type=FOLDER,
-    multiple=True,
-    help="Folder or labels.zip of labelled plates; repeatable.",
-)
-@click.option(
+@repeatable("--data", type=FOLDER, help="Folder or labels.zip of labelled plates; repeatable.")
+@repeatable(
     "--device",
     "devices",
-    multiple=True,
     metavar="URL",
     help="Device whose labels are downloaded, such as http://gate.local:8480; repeatable.",
 )
@@ -162,9 +160,8 @@ class GateError(click.ClickException):
 )
 @click.option("--token-file", type=FOLDER, help="File with the API token of the devices.")
 @click.option("--base", type=to_bundle, default="default", help="Bundle to start from.")
-@click.option(
+@repeatable(
     "--keep",
-    multiple=True,
     type=FOLDER,
     help="Folder of labelled plates that must stay readable; repeatable.",
 )

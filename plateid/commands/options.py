@@ -17,10 +17,10 @@ from plateid.service.supervisor import Supervisor
 
 
 class FilePath(click.Path):
-    """A path on the command line, as a Path; an empty one would be the current directory."""
+    """A path on the command line; an empty one would be the current directory."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, path_type: type[Path | str] = Path) -> None:
+        super().__init__(path_type=path_type)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuses an empty path."""
