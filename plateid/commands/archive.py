@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, redirect_stdout, suppress
 from datetime import datetime
@@ -11,14 +10,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plateid.commands.events import LOCAL_TIME, with_offset
 from plateid.commands.options import BUNDLE, CONFIG, FilePath, not_nan
+from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import is_hub_config, load_config, load_hub_config
 from plateid.core.event_csv import csv_lines
 from plateid.core.records import rfc3339
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 COLUMNS = "{first_seen} {camera:12} {plate:10} {confidence:4.2f} {source} at {first_seen_s:.1f} s"
 """Format of one result of a search."""
 _TIMES = {"first_seen", "last_seen"}
-LINE_INTERVAL_S = 10.0
-"""Interval between two lines of progress in a log, seconds."""
 
 
 class _Source(FilePath):
@@ -103,9 +99,11 @@ def read(
 
     start = _workers(options.pop("workers"), options.pop("address"))
     chosen = _options(sources, out, **options)
-    display = _Display(as_json=options["as_json"])
-    with display, redirect_stdout(sys.stderr):  # Ray prints what it retries
-        progress = Run(chosen, start, display.show).run()
+    out_lines = sys.stdout if options["as_json"] else None
+    with ProgressReport() as report, redirect_stdout(sys.stderr):  # Ray prints what it retries
+        if not out_lines:
+            report.show("seconds", 0, None, ", planning")
+        progress = Run(chosen, start, partial(_shown, report, out_lines)).run()
     if import_into is not None:
         click.echo(_import(out, import_into), err=True)
     for source, reason in progress.failed.items():
@@ -210,42 +208,13 @@ def _options(
     )
 
 
-class _Display:
-    """Shows progress: a bar on a terminal, else a line every few seconds; or JSON lines."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        terminal = sys.stderr.isatty() and not as_json
-        self._as_json, self._lines = as_json, not terminal and not as_json
-        self._out = sys.stdout
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True, markup=False, highlight=False),
-            transient=True,
-            disable=not terminal,
-        )
-        self._task = self._bar.add_task("planning", total=None)
-        self._next_at = time.monotonic() + LINE_INTERVAL_S
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, progress: "archive_run.Progress") -> None:
-        """Shows how far a run is."""
-        about = (
-            f"{progress.files} of {counted(progress.total_files, 'file')}, "
-            f"{len(progress.failed)} failed, {progress.speed:.1f}x real time"
-        )
-        total, done = progress.total_s, progress.done_s
-        self._bar.update(self._task, description=about, completed=done, total=total)
-        if self._as_json:
-            with suppress(BrokenPipeError):
-                click.echo(json.dumps(progress.to_json()), file=self._out)
-        elif self._lines and time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + LINE_INTERVAL_S
-            click.echo(f"{done:.0f} of {total:.0f} s read, {about}", err=True)
+def _shown(report: ProgressReport, out: TextIO | None, progress: "archive_run.Progress") -> None:
+    if out:
+        with suppress(BrokenPipeError):
+            click.echo(json.dumps(progress.to_json()), file=out)
+        return
+    about = (
+        f", {progress.files} of {counted(progress.total_files, 'file')}, "
+        f"{len(progress.failed)} failed, {progress.speed:.1f}x real time"
+    )
+    report.show("seconds", progress.done_s, progress.total_s, about)

@@ -42,11 +42,12 @@ class ProgressReport(Progress):
             if name in self._ids:
                 self.remove_task(self._ids.pop(name))
 
-    def show(self, name: str, done: float, total: float | None) -> None:
+    def show(self, name: str, done: float, total: float | None, about: str = "") -> None:
         """Reports how much is done of the total, which may be unknown (None)."""
         if name not in self._ids:
             self._ids[name] = self.add_task(name)
-        self.update(self._ids[name], completed=done, total=total)
+        self.update(self._ids[name], completed=done, total=total, description=f"{name}{about}")
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LINE_INTERVAL_S
-            click.echo(f"{name}: {done:,}{f' of {total:,}' if total else ''} done", err=True)
+            of_all = f" of {total:,.0f}" if total else ""
+            click.echo(f"{name}: {done:,.0f}{of_all} done{about}", err=True)
