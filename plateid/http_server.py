@@ -138,12 +138,10 @@ def _http_protocol() -> type[asyncio.Protocol]:
         _timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            """Starts the time-out for the first request."""
             super().connection_made(transport)
             self._restart_timer()
 
         def on_response_complete(self) -> None:
-            """Starts the time-out for the next request."""
             self._restart_timer()
             super().on_response_complete()
 

@@ -96,7 +96,6 @@ class _Trial:
             self._failure = str(error)
 
     def measurement(self, backend: str) -> Measurement:
-        """Returns the result."""
         parity = "" if self._failure else str(self._parity)
         if parity and not self._parity.passed:
             self._failure = f"differs from the CPU: {parity}"

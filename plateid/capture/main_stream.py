@@ -105,7 +105,6 @@ class MainStream:
     """
 
     def __init__(self, camera: str, url: str, timeout_s: float) -> None:
-        """Opens nothing yet."""
         self.camera, self.url, self.timeout_s = camera, url, timeout_s
         self.clock = StreamClock()
         self.sub: LazyImage | None = None

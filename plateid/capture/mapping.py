@@ -36,7 +36,6 @@ class Mapping:
     sizes: tuple[int, int, int, int]
 
     def __str__(self) -> str:
-        """Returns scale and origin."""
         return "scale {:.2f} x {:.2f}, origin {}, {}".format(*self.scale, *self.origin)
 
     @classmethod

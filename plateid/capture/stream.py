@@ -52,7 +52,6 @@ class SourceInfo:
     decoder: str
 
     def __str__(self) -> str:
-        """Returns the displayed size in pixels and the frame rate."""
         rate = f"{self.fps:.0f} frames a second" if self.fps else "unknown frame rate"
         decoder = "" if self.decoder == "software" else f", decoder {self.decoder}"
         return f"{self.image.width}x{self.image.height}, {rate}{decoder}"

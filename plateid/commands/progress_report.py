@@ -18,7 +18,6 @@ class ProgressReport(Progress):
     """Reports the progress of nested loops; a context manager."""
 
     def __init__(self) -> None:
-        """Shows nothing before the context is entered."""
         terminal = sys.stderr.isatty()
         console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         super().__init__(

@@ -56,7 +56,6 @@ class Broker:
     port: int
 
     def __str__(self) -> str:
-        """Returns host:port."""
         return f"{self.host}:{self.port}"
 
 

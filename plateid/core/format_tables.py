@@ -171,7 +171,6 @@ def _length(cell: Cell) -> int:
 
 
 def _units(part: str, letters: str) -> list[Unit]:
-    """Returns the units of a part."""
     units: list[Unit] = []
     for piece in part.split("+"):
         if "|" in piece:

@@ -114,7 +114,6 @@ def _check_input(path: Path, network: OnnxBackend, dtype: str, sides: Sequence[i
 
 
 def _plate_class(path: Path, names: dict[int, str], wanted: str | None) -> int:
-    """Returns the number of the class of plates."""
     found = [n for n, name in names.items() if name == wanted]
     if wanted is None:
         found = [n for n, name in names.items() if len(names) == 1 or "plate" in name.lower()]

@@ -55,7 +55,6 @@ class Parity:
         return self.iou >= MIN_IOU and self.same_texts >= MIN_SAME_TEXTS * self.crops
 
     def __str__(self) -> str:
-        """Returns the result for people."""
         return f"IoU {self.iou:.2f} or more, {self.same_texts} of {self.crops} texts"
 
 

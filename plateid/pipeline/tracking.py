@@ -158,7 +158,6 @@ class Tracker:
 
 
 def _add(a: Vector, b: Vector, factor: float) -> Vector:
-    """Returns a + factor * b."""
     (x, y, width, height), (dx, dy, dw, dh) = a, b
     return x + factor * dx, y + factor * dy, width + factor * dw, height + factor * dh
 

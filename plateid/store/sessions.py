@@ -171,7 +171,6 @@ def _select(db: sqlite3.Connection, condition: str, *values: str) -> list[Sessio
 
 
 def _store(db: sqlite3.Connection, *sessions: Session) -> None:
-    """Adds or replaces sessions."""
     places = ", ".join("?" * len(fields(Session)))
     rows = map(astuple, sessions)
     db.executemany(f"INSERT OR REPLACE INTO session VALUES ({places})", rows)  # noqa: S608 - constants

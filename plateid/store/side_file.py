@@ -87,7 +87,6 @@ class LabelFile(SideFile):
     """The file of a store. Each method may raise StoreError."""
 
     def __init__(self, store: Path) -> None:
-        """Creates no file yet."""
         super().__init__(store, "labels", LAYOUT)
         self._store = store
 

@@ -27,7 +27,6 @@ class Pages:
     """The pages of a store, each in its newest version: that of the write-ahead log, if any."""
 
     def __init__(self, file: BinaryIO, log: Path) -> None:
-        """Reads the log."""
         self._file = file
         self._logged = dict(_logged_pages(log)) if log.exists() else {}
         self._count = os.fstat(file.fileno()).st_size // PAGE

@@ -71,7 +71,6 @@ class Residual(nn.Module):
     """Two convolutions with a skip connection (He et al., CVPR 2016)."""
 
     def __init__(self, channels: int) -> None:
-        """Builds a block that keeps the number of channels."""
         super().__init__()
         self.body = nn.Sequential(
             convolution(channels, channels),

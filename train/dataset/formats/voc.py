@@ -25,7 +25,6 @@ class _NoDoctype(ET.TreeBuilder):
     """Rejects a DOCTYPE: it can declare entities."""
 
     def doctype(self, name: str, *_: str | None) -> NoReturn:
-        """Raises ValueError."""
         raise ValueError(f"has a DOCTYPE ({name}), which is not supported")
 
 
