@@ -21,8 +21,11 @@ def search(
     With `similar`, also of those at one edit, or that differ in confusable characters. Raises
     ArchiveError if there is no output that can be read.
     """
-    wanted = plate_expression(compact(pattern), similar=similar)
-    return _rows(out, columns, "WHERE regexp_matches(plate, ?)", wanted)
+    wanted = compact(pattern)
+    if similar or {*wanted} & {"*", "?"}:
+        expression = plate_expression(wanted, similar=similar)
+        return _rows(out, columns, "WHERE regexp_matches(plate, ?)", expression)
+    return _rows(out, columns, "WHERE plate = ?", wanted)  # uses the Bloom filters
 
 
 def events(out: Path) -> Iterator[str]:

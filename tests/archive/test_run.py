@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -69,6 +70,16 @@ def test_search_finds_patterns_and_similar_plates(archive):
     assert "KX73LPH" in plates("KX73LPX", similar=True)
     assert "B68SPK" in plates("8685PK", similar=True)
     assert "KX73LPH" in plates("KX73LP", similar=True)
+
+
+def test_bloom_filters_exclude_only_plates_that_are_not_there(archive):
+    query = "SELECT bloom_filter_excludes FROM parquet_bloom_probe(?, 'plate', ?)"
+    with duckdb.connect() as db:
+        excluded = [
+            db.execute(query, [str(archive[1] / "events.parquet"), plate]).fetchall()
+            for plate in ("KX73LPH", "KX73LPX")
+        ]
+    assert excluded == [[(False,)], [(True,)]]
 
 
 def test_interrupted_run_resumes_with_the_same_bytes(archive, tmp_path, sighted):
