@@ -74,7 +74,7 @@ CREATE TABLE alert_news (
 
 -- Updates the table of alerts; returns each start and end, which is then to be sent by some ways.
 DROP FUNCTION changed_alerts();
-CREATE FUNCTION changed_alerts(wanted text[]) RETURNS SETOF jsonb LANGUAGE sql AS $$
+CREATE FUNCTION changed_alerts(wanted text[] DEFAULT '{mqtt}') RETURNS SETOF jsonb LANGUAGE sql AS $$
   DELETE FROM alert_news WHERE NOT ways && wanted;
   WITH started AS (INSERT INTO alert (device, kind) SELECT device, kind FROM fault
       ON CONFLICT DO NOTHING RETURNING alert_change(device, kind, 'started') AS news),
