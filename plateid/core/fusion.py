@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateid.core.records import PlateRead
+from plateid.core.taught_syntax import NO_SYNTAX
 from plateid.core.text import BLANK, CHARSET, Positions, best_text, edit_distance
 
 FLOOR = 0.005
@@ -37,7 +38,10 @@ Path = list[tuple[int | None, int | None]]
 
 
 class Fusion:
-    """The fused reads of one pass, or of the crops of one image; `reads` is their number."""
+    """The fused reads of one pass, or of the crops of one image; `reads` is their number.
+
+    `syntax` is what their reader was taught.
+    """
 
     def __init__(self, *, keep_blanks: bool = False) -> None:
         """Starts without reads.
@@ -52,18 +56,21 @@ class Fusion:
         self._squared_weight = 0.0
         self._texts: Counter[str] = Counter()
         self.reads = 0
+        self.syntax = NO_SYNTAX
 
     def add(self, read: PlateRead) -> None:
         """Fuses one more read; a read without text only counts."""
         self.reads += 1
-        if not (text := best_text(read.probabilities)):
+        self.syntax = read.syntax
+        weighed = read.syntax.weighed(read.probabilities)
+        if not (text := best_text(weighed)):
             return
         self._texts[text] += 1
         if len(self._texts) > 2 * MAX_TEXTS:
             self._texts = Counter(dict(self._texts.most_common(MAX_TEXTS)))
         positions = read.probabilities
         if not self._keep_blanks:
-            positions = positions[positions.argmax(axis=1) != BLANK]
+            positions = weighed[weighed.argmax(axis=1) != BLANK]
         weight = read_weight(read)
         logs = np.log(_floored(positions, read.height)) * weight
         absent_logs = np.log(_absent(positions)) * weight

@@ -60,12 +60,13 @@ EMPTY = Reading("", "", 0.0, (), (), None, reads=0, agreeing_reads=0)
 def fused_reading(fusion: Fusion, formats: Formats) -> Reading:
     """Returns the reading of all fused reads; EMPTY when nothing is legible.
 
-    A candidate's weight is its probability times its syntax prior. The weights are scaled to the
-    sum of the most likely texts' probabilities; a text of one character keeps `LONE_SHARE` of it.
-    Strict syntax then drops the candidates that do not match, without raising the confidence of the
-    others; `plate_raw` always remains.
+    The syntax that the reader was taught weighs the characters. A candidate's weight is its
+    probability times its syntax prior. The weights are scaled to the sum of the most likely texts'
+    probabilities; a text of one character keeps `LONE_SHARE` of it. Strict syntax then drops the
+    candidates that do not match, without raising the confidence of the others; `plate_raw` always
+    remains.
     """
-    positions = fusion.positions()
+    positions = fusion.syntax.weighed(fusion.positions())
     if not best_text(positions):
         return EMPTY
     likely = [h for h in n_best(positions, CANDIDATES) if h.text]

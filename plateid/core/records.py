@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plateid.core.taught_syntax import NO_SYNTAX, TaughtSyntax
+
 if TYPE_CHECKING:
     from plateid.core.close_up import MainStreamImages
 
@@ -114,13 +116,15 @@ class PlateRead:
 
     `probabilities` has the shape (positions, 1 + len(CHARSET)); rows sum to 1, column 0 is the
     blank. `height` is in pixels, without the bundle's margins; `margins` is the space left and
-    right of the text in widths of the crop, 0 if it is unknown.
+    right of the text in widths of the crop, 0 if it is unknown. `syntax` is what the reader was
+    taught.
     """
 
     probabilities: NDArray[np.float32]
     sharpness: float
     height: float
     margins: tuple[float, float] = (0.0, 0.0)
+    syntax: TaughtSyntax = NO_SYNTAX
 
 
 @dataclass(frozen=True)

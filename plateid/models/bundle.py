@@ -13,16 +13,19 @@ from pydantic import Field, ValidationError
 
 from plateid.config.models import SHIPPED, shipped_bundles
 from plateid.config.section import Probability, Section
+from plateid.core.taught_syntax import MAX_SHAPES
 from plateid.core.text import CHARSET
 from plateid.errors import BundleError, os_errors_as, reason_of
 from plateid.files import read_file
 
 MAX_SPEC_BYTES, MAX_FILE_BYTES = 1_000_000, 500_000_000
 """Largest `bundle.toml`, and largest network or golden image."""
-FORMAT = 1
-"""Version of `bundle.toml` that this version of plateid reads."""
+FORMATS = 1, 2
+"""Versions of `bundle.toml` that this version of plateid reads. `reader.syntax` needs 2: versions
+that do not use it refuse the bundle."""
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Margin = Annotated[float, Field(gt=-0.5, le=1)]
+Shape = Annotated[str, Field(pattern=r"^[DL]{1,12}$")]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 S = TypeVar("S", bound=Section)
 
@@ -67,6 +70,12 @@ class ReaderSpec(NetworkSpec):
     regions: tuple[()] = Field(default=(), description="Reserved; empty")
     temperature: Temperature = Field(
         default=1.0, description="Temperature of the probabilities (scaling: Guo et al. 2017)"
+    )
+    syntax: dict[Shape, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        max_length=MAX_SHAPES,
+        description="Shapes of the taught plates (D: digit, L: letter), each with its number of "
+        "vehicles; only in format 2",
     )
 
 
@@ -136,10 +145,12 @@ def newest_bundle(name: str) -> str:
 
 def _table(text: str) -> dict[str, Any]:
     table = tomllib.loads(text)
-    if table.get("format") != FORMAT:
-        raise ValueError(
-            f"format {table.get('format')}; this version of plateid reads format {FORMAT}"
-        )
+    number, reader = table.get("format"), table.get("reader")
+    if number not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise ValueError(f"format {number}; this version of plateid reads formats {known}")
+    if number == FORMATS[0] and isinstance(reader, dict) and reader.get("syntax"):
+        raise ValueError(f"reader.syntax: needs format {FORMATS[1]}")
     return table
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from plateid.core.geometry import expanded, sharpness
 from plateid.core.records import Box, Image, LazyImage, PlateRead
+from plateid.core.taught_syntax import TaughtSyntax
 from plateid.core.text import ctc_margins, ctc_positions, tempered
 from plateid.models.bundle import ReaderSpec
 from plateid.models.session import NetworkSession
@@ -23,6 +24,7 @@ class OnnxReader:
         )
         self._session = session
         self._spec = spec
+        self._syntax = TaughtSyntax(tuple(spec.syntax.items()))
 
     def read(self, image: LazyImage, boxes: Sequence[Box]) -> list[PlateRead]:
         """Returns a read for each box, without text if illegible; raises ModelError."""
@@ -37,6 +39,7 @@ class OnnxReader:
                 sharpness(crop),
                 y2 - y1,
                 ctc_margins(steps),
+                self._syntax,
             )
             for steps, crop, (_, y1, _, y2) in zip(
                 self._session.run(batch), crops, boxes, strict=True

@@ -35,7 +35,8 @@ def test_shipped_bundle_is_complete_and_passes_its_self_test(name):
 @pytest.mark.parametrize(
     ("before", "after", "reason"),
     [
-        ("format = 1", "format = 2", "format 2; this version of plateid reads format 1"),
+        ("format = 1", "format = 3", "format 3; this version of plateid reads formats 1 and 2"),
+        ('fit = "pad"', 'fit = "pad"\nsyntax = { DD = 9 }', "reader.syntax: needs format 2"),
         ('name = "tiny"', 'nane = "tiny"', "name: Field required"),
         ("threshold = 0.3", "threshold = 1.3", "detector.threshold: .*less than or equal to 1"),
         ("threshold = 0.3", "threshold = 0.3\nspeed = 1", "detector.speed: Extra inputs"),
@@ -47,6 +48,22 @@ def test_shipped_bundle_is_complete_and_passes_its_self_test(name):
 )
 def test_invalid_description_is_refused_with_its_key(bundle, before, after, reason):
     edit(bundle, before, after)
+    with pytest.raises(BundleError, match=f"bundle.toml: {reason}"):
+        Bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "reason"),
+    [
+        ("{ D9 = 1 }", "reader.syntax.D9.*: String should match pattern"),
+        ("{ DD = 0 }", "reader.syntax.DD: .*greater than or equal to 1"),
+        ("{ DDDDDDDDDDDDD = 9 }", "reader.syntax.D{13}"),
+        ("9", "reader.syntax: Input should be a valid dictionary"),
+    ],
+)
+def test_invalid_syntax_is_refused_with_its_key(bundle, syntax, reason):
+    edit(bundle, "format = 1", "format = 2")
+    edit(bundle, 'fit = "pad"', f'fit = "pad"\nsyntax = {syntax}')
     with pytest.raises(BundleError, match=f"bundle.toml: {reason}"):
         Bundle(bundle)
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from plateid.bundles.archive import pack, unpack
 from plateid.capture.video_file import read_video
 from plateid.config.cameras import EventsConfig
 from plateid.config.models import ModelsConfig
+from plateid.core.fusion import Fusion
 from plateid.core.geometry import sharpness
 from plateid.core.reading import single_reading
 from plateid.core.records import Image, PlateRead
@@ -13,6 +15,7 @@ from plateid.core.text import best_text
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import BundleError
 from plateid.models.networks import Networks
+from plateid.models.tta import fuse_variants
 from tests.support.bundles import detector_network, reader_network, write_bundle
 from tests.support.images import ArrayLazyImage, plain
 
@@ -34,6 +37,21 @@ def test_temperature_lowers_confidence_and_keeps_the_text(tmp_path):
     as_it_is, tempered = (read.probabilities.max(axis=1) for read in surest)
     assert as_it_is == pytest.approx(0.964, abs=0.001)
     assert tempered == pytest.approx(0.964**0.5 / (0.964**0.5 + 36 * 0.001**0.5), abs=0.001)
+
+
+def test_packed_bundle_keeps_its_syntax_and_reads_by_it(tmp_path):
+    unsure = reader_network("-A-1")
+    bundle = write_bundle(tmp_path / "taught", DETECTOR, unsure, of_reader="syntax = { LDD = 99 }")
+    text = (bundle / "bundle.toml").read_text()
+    (bundle / "bundle.toml").write_text(text.replace("format = 1", "format = 2"))
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    unpack("taught.tar", pack(bundle), unpacked)
+    read = Networks(ModelsConfig(bundle=unpacked)).reader().read(plain(), BOXES)[0]
+    assert read.syntax.counts == (("LDD", 99),)
+    fusion = Fusion()
+    fusion.add(read)
+    assert fusion.syntax == fuse_variants([read] * 4).syntax == read.syntax
 
 
 @pytest.mark.parametrize(

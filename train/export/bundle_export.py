@@ -21,7 +21,7 @@ from train.export.onnx_networks import (
 )
 from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
-from train.reader.reader_weights import SPEC, average_with, trained_reader
+from train.reader.reader_weights import SECTION, average_with, trained_reader
 from train.reader.real_plates import read_plates
 from train.train_error import TrainError
 
@@ -116,8 +116,7 @@ def _new_reader(export: Export, folder: Path) -> dict[str, Any]:
     plates = read_plates([Path(each) for each in export.data]) if precision == "int8" else ((), ())
     export_reader(network, folder / "reader.onnx", precision=precision, plates=plates)
     origin = reader_origin(export.reader) + averaged_with("reader", *export.average_with)
-    spec = SPEC.model_dump(exclude={"file", "sha256", "name"})
-    return spec | {"precision": precision, "origin": origin}
+    return SECTION | {"precision": precision, "origin": origin}
 
 
 def _check(export: Export) -> None:

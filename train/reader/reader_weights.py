@@ -23,6 +23,8 @@ SPEC = ReaderSpec(
     colour="bgr", fit="stretch", margin_x=MARGIN, margin_y=MARGIN, charset=CHARSET,
 )  # fmt: skip
 """How PlateNet takes its crops. The hash is a placeholder until a bundle has the file."""
+SECTION = SPEC.model_dump(exclude={"file", "sha256", "name", "origin", "syntax"})
+"""The same for `bundle.toml`. A bundle keeps the syntax that its labels taught."""
 MODEL = "platenet"
 """Key of the averaged weights in a checkpoint."""
 TRAINING_ONLY = "num_batches_tracked"
