@@ -5,13 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import islice
 
 from plateid.config.hub import HubConfig
 from plateid.hub.database import migrate
-from plateid.hub.messages import Message, RejectedError, parse
-from plateid.hub.recording import Batch, Recorder
+from plateid.hub.ingest import checked
+from plateid.hub.messages import Message
+from plateid.hub.recording import Recorder
 
 BATCH = 500
 """Number of events that one transaction stores."""
@@ -28,19 +28,11 @@ def import_events(config: HubConfig, events: Iterable[str]) -> Counter[str]:
     counts, left = Counter[str](), iter(events)
     with closing(Recorder(config.database)) as recorder:
         while texts := [*islice(left, BATCH)]:
-            counts += recorder.store(_batch(config, texts))
+            counts += recorder.store(checked(map(_message, texts)))
     return counts
 
 
-def _batch(config: HubConfig, texts: Iterable[str]) -> Batch:
-    batch = Batch()
-    for text in texts:
-        event = json.loads(text)
-        event["camera"] = FOREIGN.sub("-", event["camera"])[:64]
-        topic = f"{config.mqtt.prefix}/archive/{event['camera']}/event"
-        message = Message(topic, json.dumps(event).encode())
-        try:
-            batch.accepted.append((message, parse(message, datetime.now(UTC))))
-        except RejectedError as error:
-            batch.refused.append((message, str(error)))
-    return batch
+def _message(text: str) -> Message:
+    event = json.loads(text)
+    event["camera"] = FOREIGN.sub("-", event["camera"])[:64]
+    return Message(f"plateid/archive/{event['camera']}/event", json.dumps(event).encode())

@@ -69,13 +69,13 @@ class FloodLimits:
         return admitted
 
 
-def checked(messages: Iterable[Message], limits: FloodLimits, now: datetime) -> Batch:
+def checked(messages: Iterable[Message], limits: FloodLimits | None = None) -> Batch:
     """Sorts out the messages that are not stored."""
-    batch = Batch()
+    batch, now = Batch(), datetime.now(UTC)
     for message in messages:
         try:
             found = parse(message, now)
-            if isinstance(found, Event) and not limits.admits(message.device):
+            if limits and isinstance(found, Event) and not limits.admits(message.device):
                 raise RejectedError("flood")  # noqa: TRY301 - as any other reason
             batch.accepted.append((message, found))
         except RejectedError as error:
@@ -144,7 +144,7 @@ class Ingest:
         while not self._pipe.stopping:
             messages = source.take(ingest.batch_events, ingest.batch_ms / 1000)
             self._broker.recovered()
-            if messages and self._store(source, checked(messages, self._limits, datetime.now(UTC))):
+            if messages and self._store(source, checked(messages, self._limits)):
                 source.acknowledge()
             self._ask(source)
             if time.monotonic() >= self._report_at:

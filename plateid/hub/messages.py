@@ -28,8 +28,6 @@ MAX_PLATE = 32
 """Longest plate, characters, as in a search: PostgreSQL indexes no text of some kilobytes."""
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """The form of names of devices, cameras, sites and groups."""
-UNKNOWN_MODEL = "unknown"
-"""Name of the networks behind foreign reads."""
 SCHEMA = json.loads(
     resources.files("plateid.core").joinpath("schema/plate-event.v1.json").read_text()
 )
@@ -158,38 +156,48 @@ def _from_foreign_read(device: str, camera: str, fields: Any) -> Any:
             raise RejectedError(
                 "a read needs a plate of A to Z and 0 to 9, and a time with its zone"
             )
-        id_ = hashed_id(moment, f"{device}/{camera}/{plate}")
-        event = PlateEvent(
+        event = plain_event(
+            moment,
+            f"{device}/{camera}/{plate}",
             event_type="plate_seen",
-            id=id_,
-            pass_id=id_,
             device=device,
             camera=camera,
             seq=0,
             plate=plate,
-            plate_raw=plate,
-            plate_display=plate,
             confidence=confidence,
-            char_confidences=(confidence,) * len(plate),
-            candidates=(Candidate(plate, confidence),),
             reads=1,
             agreeing_reads=1,
             region=Region(region, 1.0) if region else None,
-            first_seen=moment,
             last_seen=moment,
             box=(0, 0, 0, 0),
             path=(),
             dwell_s=0,
             direction=Direction(way, 0) if way else None,
-            model=ModelNames(UNKNOWN_MODEL, UNKNOWN_MODEL, UNKNOWN_MODEL),
+            model=ModelNames(*["unknown"] * 3),
         )
         return from_json(event.to_json())
 
 
-def hashed_id(moment: datetime, text: str) -> str:
-    """Returns a UUID version 7 of a time whose other bits are a hash instead of random."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))
-    digest = hashlib.sha256(f"{moment.timestamp()} {text}".encode()).digest()
-    value = (milliseconds << 80) | int.from_bytes(digest[:10])
+def plain_event(
+    moment: datetime, key: str, *, plate: str, confidence: float, **others: Any
+) -> PlateEvent:
+    """Returns an event whose characters have one confidence.
+
+    Its id is a UUID version 7 of its time, with a hash of time and key instead of random bits.
+    """
+    digest = hashlib.sha256(f"{moment.timestamp()} {key}".encode()).digest()
+    value = (max(0, int(moment.timestamp() * 1000)) << 80) | int.from_bytes(digest[:10])
     value = value & ~(0xF << 76) | (0x7 << 76)
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
+    id_ = str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
+    return PlateEvent(
+        id=id_,
+        pass_id=id_,
+        first_seen=moment,
+        plate=plate,
+        plate_raw=plate,
+        plate_display=plate,
+        confidence=confidence,
+        char_confidences=(confidence,) * len(plate),
+        candidates=(Candidate(plate, confidence),),
+        **others,
+    )

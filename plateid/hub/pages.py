@@ -1,7 +1,7 @@
 """The pages that only a hub has: live, journeys, devices, map; what devices ask for and post."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +215,7 @@ async def read(request: Request) -> Response:
         raise HTTPException(403, f"{device} is at none of your sites")
     body = await read_body(request, "application/json", MAX_BYTES)
     message = Message(f"http/{device}/{camera}/read", body)
-    batch = checked([message], fleet.limits, datetime.now(UTC))
+    batch = checked([message], fleet.limits)
 
     def store() -> None:
         with fleet.history.opened() as db:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from plateid.config.outputs import MqttConfig
-from plateid.core.records import Candidate, ModelNames, PathPoint, PlateEvent, Region
+from plateid.core.records import ModelNames, PathPoint, PlateEvent, Region
 from plateid.errors import BrokerError
-from plateid.hub.messages import hashed_id
+from plateid.hub.messages import plain_event
 from plateid.outputs.mqtt_connection import MqttConnection
 from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.sequence import COUNTERS
@@ -35,30 +35,23 @@ def simulated_event(device: str, epoch: int, counter: int, first_seen: datetime)
     """Returns an event; the same arguments give the same one."""
     rng = random.Random(f"{device} {epoch} {counter}")  # noqa: S311 nothing secret
     plate = "".join(rng.choice(DIGITS if n in (2, 3) else LETTERS) for n in range(7))
-    confidence = round(rng.uniform(0.7, 1), 4)
-    id_ = hashed_id(first_seen, f"{device} {epoch} {counter}")
-    return PlateEvent(
+    return plain_event(
+        first_seen,
+        f"{device} {epoch} {counter}",
         event_type="plate_left",
-        id=id_,
-        pass_id=id_,
         device=device,
         camera="gate",
         seq=epoch * COUNTERS + counter,
         plate=plate,
-        plate_raw=plate,
-        plate_display=plate,
-        confidence=confidence,
-        char_confidences=(confidence,) * len(plate),
-        candidates=(Candidate(plate, confidence),),
+        confidence=round(rng.uniform(0.7, 1), 4),
         reads=9,
         agreeing_reads=8,
         region=Region("gb", 0.9),
-        first_seen=first_seen,
         last_seen=first_seen + timedelta(seconds=4),
         box=BOX,
         path=PATH,
         dwell_s=4.0,
-        model=ModelNames("simulated", "simulated", "simulated"),
+        model=ModelNames(*["simulated"] * 3),
     )
 
 
