@@ -166,26 +166,31 @@ def gaps(path: Path) -> None:
     multiple=True,
     help="Name or address of the broker: also write its certificate, and that of the hub.",
 )
-def rules(path: Path, broker: str, devices: tuple[str, ...], *, out: Path, **options: Any) -> None:
+def rules(
+    path: Path,
+    broker: str,
+    devices: tuple[str, ...],
+    *,
+    prefix: str,
+    out: Path,
+    hosts: tuple[str, ...],
+) -> None:
     """Write the configuration of a broker that lets a device write its own topics only.
 
     It wants TLS, and takes names from client certificates. NATS needs the names of all DEVICES.
     The folder must hold ca.crt, broker.crt and broker.key when the broker starts. With --host, the
     hub's CA signs them, and hub.crt and hub.key for the hub itself; the configuration names the CA.
     """
-    from plateid.hub.broker_rules import HUB, mosquitto_rules, nats_rules  # noqa: PLC0415 - as above
+    from plateid.hub.broker_rules import HUB, broker_rules  # noqa: PLC0415 - as above
     from plateid.hub.enrolment import Authority  # noqa: PLC0415 - as above
 
     for name in devices:
         if name == HUB or not re.fullmatch("[a-zA-Z0-9_-]{1,64}", name):
             raise click.BadParameter(f"no name of a device: {name}")
-    folder, prefix, hosts = str(out.resolve()), options["prefix"], options["hosts"]
     for host in hosts:
         if not re.fullmatch(r"[a-zA-Z0-9.-]{1,253}|[0-9a-f:]+", host):
             raise click.BadParameter(f"no name or address of a host: {host}")
-    files = mosquitto_rules(prefix, folder)
-    if broker == "nats":
-        files = nats_rules(prefix, folder, devices)
+    files = broker_rules(broker, prefix=prefix, folder=out.resolve(), devices=sorted(devices))
     if hosts:
         files |= Authority.opened(load_hub_config(path).folder).broker_files(hosts)
     for name, text in files.items():

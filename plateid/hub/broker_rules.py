@@ -4,7 +4,6 @@ Client certificates name their users: `CN=gate` is the device gate, `CN=hub` the
 are in rules/.
 """
 
-from collections.abc import Iterable
 from importlib import resources
 from typing import Any
 
@@ -14,17 +13,18 @@ HUB = "hub"
 """Name in the certificate of the hub; no device may have it."""
 
 
-def mosquitto_rules(prefix: str, folder: str) -> dict[str, str]:
-    """Returns mosquitto's files by their names; `folder` has the certificates. For any device."""
-    return _filled("mosquitto.conf", folder=folder) | _filled("plateid.acl", prefix=prefix)
+FILES = {"mosquitto": ("mosquitto.conf", "plateid.acl"), "nats": ("plateid-rules.conf",)}
+"""Names of the files of each broker."""
 
 
-def nats_rules(prefix: str, folder: str, devices: Iterable[str]) -> dict[str, str]:
-    """Returns the file of a NATS node by its name; NATS needs the names of all devices."""
-    return _filled("plateid-rules.conf", prefix=prefix, folder=folder, devices=sorted(devices))
+def broker_rules(broker: str, **values: Any) -> dict[str, str]:
+    """Returns the files of a broker, or of a NATS node, by their names.
 
-
-def _filled(name: str, **values: Any) -> dict[str, str]:
-    text = resources.files("plateid.hub").joinpath("rules", name).read_text()
-    template = Template(text, trim_blocks=True, keep_trailing_newline=True)
-    return {name: template.render(hub=HUB, **values)}
+    `values` are the `prefix` of topics, the `folder` of certificates, and `devices`, for NATS.
+    """
+    made = dict[str, str]()
+    for name in FILES[broker]:
+        text = resources.files("plateid.hub").joinpath("rules", name).read_text()
+        template = Template(text, trim_blocks=True, keep_trailing_newline=True)
+        made[name] = template.render(hub=HUB, **values)
+    return made

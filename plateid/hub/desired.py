@@ -46,11 +46,6 @@ class MasterList:
         return self._parts[key]
 
 
-def list_names(db: psycopg.Connection) -> list[str]:
-    """Returns the sites, groups and devices."""
-    return [name for (name,) in db.execute("SELECT name FROM list_name ORDER BY 1")]
-
-
 def store_list(db: psycopg.Connection, master: str) -> None:
     """Keeps a version of the master list, if it is another one than the last."""
     newest = "SELECT content FROM list_version ORDER BY version DESC LIMIT 1"

@@ -38,6 +38,7 @@ PARTITIONS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
 FINISH = "DELETE FROM purge WHERE id NOT IN (SELECT purge FROM waiting)"
+"""Forgets the plates whose purge all devices have confirmed."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,6 @@ def traces(db: psycopg.Connection, text: str) -> int:
 def waiting(db: psycopg.Connection, number: int) -> list[str]:
     """Returns the devices that have not confirmed a purge."""
     return [name for (name,) in db.execute(WAITING, (number,))]
-
-
-def finish_purges(db: psycopg.Connection) -> None:
-    """Forgets the plates whose purge all devices have confirmed."""
-    db.execute(FINISH)
 
 
 def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:

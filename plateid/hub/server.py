@@ -3,7 +3,6 @@
 import hashlib
 import json
 import secrets
-import threading
 import time
 import urllib.request
 from collections import deque
@@ -25,7 +24,7 @@ from plateid.hub import desired
 from plateid.hub.database import migrate
 from plateid.hub.enrolment import write_crl
 from plateid.hub.messages import NAME
-from plateid.hub.purge import drop_old, finish_purges
+from plateid.hub.purge import FINISH, drop_old
 from plateid.hub.site import HOOKS, LISTS, FleetSite
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
 from plateid.outputs.self_pipe import SelfPipe
@@ -52,6 +51,7 @@ SET_ONLINE = """
     INSERT INTO device (name, online) VALUES (%s, %s)
     ON CONFLICT (name) DO UPDATE SET online = excluded.online"""
 DEVICES = "SELECT name, site, groups, token_sha256 FROM device ORDER BY name"
+NAMES = "SELECT name FROM list_name ORDER BY 1"
 PURGES = "SELECT id FROM purge ORDER BY id"
 ROLLOUTS = "SELECT * FROM wanted_hash"
 ALERTS = "SELECT id, news, ways FROM alert_news ORDER BY id"
@@ -88,7 +88,6 @@ class HubServer:
         self._sent, self._published, self._posting = 0, dict[int, int](), set[int]()
         self._state: object = None
         self._lists = config.folder / LISTS
-        self._stop = threading.Event()
 
     @property
     def address(self) -> str:
@@ -97,7 +96,6 @@ class HubServer:
 
     def stop(self) -> None:
         """Ends `run`."""
-        self._stop.set()
         self._pipe.stop()
 
     def run(self, ready: Callable[[], object]) -> None:
@@ -106,7 +104,7 @@ class HubServer:
             write_crl(db, self._fleet.authority)
         self._web.check()
         ready()
-        while not self._stop.is_set():
+        while not self._pipe.stopping:
             self._web.check()
             self._alerts.check()
             self._rollouts.check()
@@ -194,7 +192,7 @@ class HubServer:
     def _update(self) -> None:
         """Computes the desired states after a change; raises StoreError."""
         with self._fleet.history.opened() as db:
-            finish_purges(db)
+            db.execute(FINISH)
             devices = db.execute(DEVICES).fetchall()
             state = file_state(self._lists), devices, db.execute(PURGES).fetchall()
             state += tuple(db.execute(ROLLOUTS))
@@ -203,7 +201,7 @@ class HubServer:
             lives = self._fleet.lives
             lives.tokens = {token: name for name, *_, token in devices if token}
             lives.sites = {name: site or "" for name, site, *_ in devices}
-            lives.names = tuple(desired.list_names(db))
+            lives.names = tuple(name for (name,) in db.execute(NAMES))
             desired.update(db, self._master_list())
             self._state = state
 
@@ -242,16 +240,15 @@ class HubServer:
         yield
 
     def _post(self, url: str, id_: int, alert: dict[str, Any]) -> None:
-        """Sends an alert to the webhook, at any number of attempts until `stop`."""
+        """Sends an alert to the webhook; if that fails, a later look for alerts sends it again."""
         body, headers = json.dumps(alert).encode(), {"Content-Type": "application/json"}
         failures = OSError, ValueError, HTTPException  # the log does not get the URL's secrets
-        while not self._stop.wait(self._webhook.wait_s):
+        if not self._webhook.wait_s:
             with self._webhook.noted(PlateidError), errors_as(PlateidError, "webhook", *failures):
                 request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s)
                 urllib.request.urlopen(request, timeout=WEBHOOK_S).close()  # noqa: S310
                 self._store(ALERT_SENT, "webhook", id_)
-                self._posting.discard(id_)
-                return
+        self._posting.discard(id_)
 
     def _drop_old(self) -> Iterator[None]:
         with self._fleet.history.opened() as db:

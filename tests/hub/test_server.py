@@ -5,15 +5,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
-from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig
+from plateid.config.hub import AlertsConfig, DatabaseConfig, HubConfig, HubMqttConfig
 from plateid.config.outputs import MqttConfig
 from plateid.config.service import WebConfig
 from plateid.core.ids import uuid7
@@ -169,24 +171,37 @@ def test_device_takes_lists_after_the_database_was_restored_from_a_backup(
 def test_restarted_hub_neither_repeats_an_alert_nor_forgets_its_end(
     make_config: MakeConfig, started_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Neither to the broker nor to the webhook, which is away before the restart."""
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+    posted, port = list[bytes](), free_port()
     monkeypatch.setattr("plateid.hub.server.ALERTS_S", 0.2)
-    config = make_config(port=started_broker.port)
+    alerts = AlertsConfig(webhook=f"http://127.0.0.1:{port}/")
+    config = make_config(port=started_broker.port).model_copy(update={"alerts": alerts})
     with (
         closing(Subscriber(started_broker.port, "plateid/hub/alert")) as heard,
         connect(config.database, purpose="test") as db,
     ):
+        waiting = lambda: db.execute("SELECT ways FROM alert_news").fetchall()  # noqa: E731
         db.execute("INSERT INTO device (name, health) VALUES ('one', '{\"disk\": \"failed\"}')")
         with served_hub(config):
-            until(lambda: heard.messages)
-            waiting = lambda: db.execute("SELECT * FROM alert_news").fetchall()  # noqa: E731
-            until(lambda: not waiting())
+            until(lambda: waiting() == [(["webhook"],)])
         db.execute("UPDATE device SET health = '{\"clock_synced\": false}'")
-        with served_hub(config):
-            until(lambda: len(heard.messages) == 3)
-            until(lambda: not waiting())
-        alerts = [json.loads(each.payload) for each in heard.messages]
-    said = {(each["alert"], each["state"]) for each in alerts}
-    assert said == {("disk", "started"), ("disk", "ended"), ("clock", "started")}
+        with HTTPServer(("127.0.0.1", port), Hook) as server, ThreadPoolExecutor(1) as pool:
+            pool.submit(server.serve_forever)
+            with served_hub(config):
+                until(lambda: not waiting())
+            server.shutdown()
+        until(lambda: len(heard.messages) == 3)
+        published = [each.payload for each in heard.messages]
+    for texts in (published, posted):
+        changes = [(each["alert"], each["state"]) for each in map(json.loads, texts)]
+        assert sorted(changes) == [("clock", "started"), ("disk", "ended"), ("disk", "started")]
 
 
 def image_of(hub: ServedHub, event: PlateEvent) -> bytes | None:
