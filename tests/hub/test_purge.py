@@ -7,7 +7,7 @@ import pytest
 
 from plateid.config.hub import DatabaseConfig
 from plateid.hub.database import connect
-from plateid.hub.purge import drop_old, purge_plate, traces
+from plateid.hub.purge import drop_old, purge_plate, traces, waiting
 from tests.support.fleets import insert_events
 from tests.support.histories import with_plate
 
@@ -22,6 +22,21 @@ def test_only_passes_with_the_plate_are_deleted(database: DatabaseConfig) -> Non
         assert purge_plate(db, "12-34").events == 1
         assert purge_plate(db, "SEQ").events == 1
         assert [traces(db, plate) for plate in plates] == [0, 1, 0, 1]
+
+
+def test_purge_is_confirmed_though_the_database_was_restored_from_a_backup(
+    database: DatabaseConfig,
+) -> None:
+    confirm = "UPDATE device SET reported = jsonb_build_object('purged', ARRAY[%s::bigint])"
+    with connect(database, purpose="test") as db:
+        db.execute("INSERT INTO device (name, token_sha256) VALUES ('one', '1')")
+        lost = purge_plate(db, "SEQ").id
+        db.execute(confirm, (lost,))
+        db.execute("TRUNCATE purge RESTART IDENTITY")
+        again = purge_plate(db, "SEQ").id
+        assert waiting(db, again) == ["one"]
+        db.execute(confirm, (again,))
+        assert waiting(db, again) == []
 
 
 @pytest.mark.parametrize("text", ["", " - ", ".*"])

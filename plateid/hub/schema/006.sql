@@ -81,3 +81,7 @@ CREATE FUNCTION changed_alerts(wanted text[] DEFAULT '{mqtt}') RETURNS SETOF jso
     ended AS (DELETE FROM alert WHERE (device, kind) NOT IN (SELECT device, kind FROM fault)
       RETURNING alert_change(device, kind, 'ended') AS news)
   INSERT INTO alert_news (news, ways) SELECT news, wanted FROM (TABLE started UNION ALL TABLE ended) AS each RETURNING news $$;
+
+-- A number that no hub has given before its database was restored: devices remember those that they have confirmed.
+ALTER TABLE purge ALTER id DROP IDENTITY;
+ALTER TABLE purge ALTER id SET DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
