@@ -95,24 +95,28 @@ class NatsSource:
 
     async def _connect(self) -> None:
         config, servers = self._config.mqtt, list(self._config.nats.servers)
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._client.connect(
-                    servers=servers,
-                    user=config.username,
-                    password=read_password(config),
-                    tls=tls_context(config) if servers[0].startswith("tls:") else None,
-                    name=GROUP,
-                    connect_timeout=CONNECT_S,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=1,
-                    error_cb=_ignore,
-                )
-        except TimeoutError as error:
-            reason = (
-                f"no answer within {ANSWER_S:g} s: {reason_of(self._client.last_error or error)}"
+        connecting = asyncio.ensure_future(
+            self._client.connect(
+                servers=servers,
+                user=config.username,
+                password=read_password(config),
+                tls=tls_context(config) if servers[0].startswith("tls:") else None,
+                name=GROUP,
+                connect_timeout=CONNECT_S,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                error_cb=_ignore,
             )
-            raise BrokerError(", ".join(servers), reason) from error
+        )
+        since, waited_s = time.monotonic(), 0.0
+        while not (connecting.done() or self._pipe.stopping) and waited_s < ANSWER_S:
+            await asyncio.wait([connecting], timeout=FETCH_S)
+            waited_s = time.monotonic() - since
+        if connecting.cancel():
+            reason = reason_of(self._client.last_error or TimeoutError("silence"))
+            reason = f"no answer within {waited_s:.0f} s: {reason}"
+            raise BrokerError(", ".join(servers), reason)
+        await connecting
 
     async def _open(self) -> None:
         config = self._config.mqtt
