@@ -189,6 +189,16 @@ def test_rollout_ends_though_a_device_is_revoked_meanwhile(database) -> None:
         assert db.execute("SELECT advance_rollouts()").fetchone() == ("rollout 1 done",)
 
 
+def test_rollout_has_a_number_that_no_device_has_reported(database) -> None:
+    """After the database was restored from a backup."""
+    report = json.dumps({"version": 1, "bundle": {"rollout": 7}})
+    with psycopg.connect(database.url, autocommit=True) as db:
+        db.execute("INSERT INTO device (name, token_sha256) VALUES ('one', '1')")
+        for _ in range(2):
+            db.execute("SELECT note_report('one', %s)", (report,))
+        assert db.execute(START, VALUES).fetchone() == ("rollout 8: new 1 to 1 devices",)
+
+
 def test_archive_is_kept_while_a_rollout_runs_and_for_a_time_after_it(database) -> None:
     with psycopg.connect(database.url, autocommit=True) as db:
         for number, name in enumerate(("one", "two", "three"), 1):

@@ -51,11 +51,13 @@ END $$;
 ALTER TABLE desired ADD change bigint NOT NULL DEFAULT nextval('desired_version');
 
 -- Notes what a device reports. If a hub has given it a higher version, its database was restored from a backup:
--- the desired state gets a version that the device takes.
+-- the desired state gets a version that the device takes, and the next rollout a number that it does not know.
 CREATE FUNCTION note_report(of text, report jsonb) RETURNS void LANGUAGE sql AS $$
   UPDATE device SET reported = report WHERE name = of;
   UPDATE desired SET version = applied + 1, change = nextval('desired_version')
-    FROM (SELECT number_in(report, '$.version')::bigint AS applied) AS known WHERE device = of AND version < applied $$;
+    FROM (SELECT number_in(report, '$.version')::bigint AS applied) AS known WHERE device = of AND version < applied;
+  SELECT setval('rollout_id_seq', least(known, last_value + 1000)::bigint) -- as a report may lie
+    FROM rollout_id_seq, number_in(report, '$.bundle.rollout') AS known WHERE last_value < known $$;
 
 -- Stores the desired state of a device; a changed one gets a higher version.
 CREATE FUNCTION store_desired(of text, digest text, content text) RETURNS void LANGUAGE sql AS $$
