@@ -6,6 +6,7 @@ import click
 
 from plateid.errors import PlateidError
 from train.bundle_commands import evaluate, export, latency, street, tracks
+from train.sweep import sweep
 from train.train_error import TrainError
 from train.training_commands import curve, detector, learn, reader, synth
 
@@ -18,7 +19,9 @@ def main() -> None:
     """Trains plateid's networks on your images and exports them as a bundle."""
 
 
-for command in (learn, synth, detector, reader, curve, export, evaluate, latency, street, tracks):
+for command in (
+    *(learn, synth, detector, reader, curve, sweep, export, evaluate, latency, street, tracks),
+):
     main.add_command(command)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from plateid.archive.chunk_reader import Job
 from plateid.archive.workers import MAX_ATTEMPTS, Begin, Task, done
 from plateid.errors import ArchiveError, errors_as
 
@@ -24,7 +23,7 @@ QUEUED = 2
 class RayPool(AbstractContextManager["RayPool"]):
     """Tasks of one core each on an existing cluster."""
 
-    def __init__(self, job: Job, address: str, count: int | None) -> None:
+    def __init__(self, job: object, address: str, count: int | None) -> None:
         """Connects to the cluster; raises ArchiveError if that fails.
 
         `count` is the maximum number of tasks at a time, by default all that the cluster can run.

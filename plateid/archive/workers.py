@@ -9,13 +9,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Protocol
 
-from plateid.archive.chunk_reader import Job
 from plateid.errors import ArchiveError, PlateidError
 
 MAX_ATTEMPTS = 3
 """Number of workers that may die of one task: it may use up the memory, or crash a decoder."""
 Task = tuple[str, Any]
-"""Name of a method of `Job`, and its argument."""
+"""Name of a method of the job, and its argument."""
 Begin = Callable[[Task], None]
 
 
@@ -39,7 +38,7 @@ class _Worker(NamedTuple):
 class ProcessPool(AbstractContextManager["ProcessPool"]):
     """Workers as processes; each keeps its networks."""
 
-    def __init__(self, job: Job, count: int) -> None:
+    def __init__(self, job: object, count: int) -> None:
         self._job = job
         self._context = multiprocessing.get_context("spawn")  # FFmpeg and ONNX Runtime have threads
         self._free = [self._start() for _ in range(count)]
@@ -83,7 +82,7 @@ class ProcessPool(AbstractContextManager["ProcessPool"]):
         return _Worker(process, here)
 
 
-def _work(pipe: "Connection[Any, Any]", job: Job) -> None:
+def _work(pipe: "Connection[Any, Any]", job: object) -> None:
     """Runs tasks until the driver is gone, even if that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends its workers
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -91,7 +90,7 @@ def _work(pipe: "Connection[Any, Any]", job: Job) -> None:
             pipe.send(done(job, *pipe.recv()))
 
 
-def done(job: Job, name: str, argument: object) -> object:
+def done(job: object, name: str, argument: object) -> object:
     """Returns the result of a task, or the PlateidError that it raised."""
     try:
         return getattr(job, name)(argument)
