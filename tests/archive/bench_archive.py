@@ -244,8 +244,9 @@ def kills(settings: Settings) -> None:
         if driver.poll() is not None:
             driver = run()
         elif kind == "command" or victims:
-            os.kill(draw.choice(victims or [driver.pid]), signal.SIGKILL)
-            killed[kind] += 1
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(draw.choice(victims or [driver.pid]), signal.SIGKILL)
+                killed[kind] += 1
     driver.kill()
     driver.wait()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
