@@ -36,7 +36,7 @@ class Ledger:
         db.executescript(SCHEMA)
 
     def use(self, settings: Mapping[str, Any], *, force: bool) -> None:
-        """Compares the settings with those of before; with `force`, other ones begin anew.
+        """Compares the settings with the previous ones; with `force`, other ones start over.
 
         Raises ConfigError if they differ.
         """

@@ -146,7 +146,7 @@ class VideoFile:
         self.start = self.created_at or modified_at
         self._first_s: float | None = None
         self._has_frames = False
-        self._begin: int | None = None  # open GOPs hold frames of before a key frame
+        self._begin: int | None = None  # open GOPs hold frames that precede a key frame
         self._media_time_s = 0.0
         self._end_ticks: dict[int, int] = {}  # by stream index
         self._last_block: tuple[int, int] | None = None  # first byte, byte after the last

@@ -6,6 +6,7 @@ geometry, view           boxes and the letterbox; region of interest, masks and 
 text                     charset, CTC positions and candidate texts
 fusion, reading          many reads become one; the reading with country syntax
 formats, format_tables   plate syntax of countries, and its tables
+taught_syntax            plate syntax that labels have taught a reader
 lists, plate_pattern     lists of known plates; patterns of plates
 ids, clock, wording      UUIDs that sort by time; steady time; words of messages
 event_csv                events as CSV rows

@@ -54,7 +54,7 @@ class Recorder:
         self.instance = 0
 
     def open(self) -> psycopg.Connection:
-        """Returns the connection, made anew if there is none."""
+        """Returns the connection, a new one if there is none."""
         if self._db is None:
             self._db = connect(self._config, purpose="ingest")
             self._months.clear()
@@ -86,7 +86,7 @@ class Recorder:
             self._db = None
 
     def _take_instance(self, db: psycopg.Connection) -> int:
-        """Takes the number of before, or the lowest free one."""
+        """Takes the number that this process had, or else the lowest free one."""
         numbers = [self.instance] if self.instance else range(1, MAX_HUBS + 1)
         for number in numbers:
             query = "SELECT pg_try_advisory_lock(%s, %s)"

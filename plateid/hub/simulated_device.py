@@ -19,7 +19,7 @@ from plateid.outputs.self_pipe import SelfPipe
 from plateid.store.sequence import COUNTERS
 
 STALLED_S = 30.0
-"""Time without an awaited PUBACK after which a device connects anew, seconds."""
+"""Time without an awaited PUBACK after which a device reconnects, seconds."""
 RETRY_S = 5.0
 """Upper bound of the random wait before a device connects again, seconds."""
 HEALTH_S = 30.0

@@ -95,8 +95,8 @@ class CameraPipeline:
     def process(self, frame: Frame) -> list[Plate]:
         """Hands the events of the next frame to the sink, and returns the plates in the frame.
 
-        A frame of another size begins anew, because the boxes of before do not apply to it, and so
-        does a frame from before the last one. Raises ModelError if inference fails.
+        A frame of another size resets the pipeline, because earlier boxes do not apply to it. So
+        does a frame that is older than the last one. Raises ModelError if inference fails.
         """
         with self._lock:
             now = frame.time
@@ -113,7 +113,7 @@ class CameraPipeline:
     def publish(self, reading: Reading, at: datetime, image: LazyImage | None) -> None:
         """Publishes the pass of a vehicle that the camera itself read.
 
-        The box is that of the plate that reads alike in the image, or else the whole image, which
+        The box is that of the plate that has this text in the image, or else the whole image, which
         is left out if images must hide plates. Raises SourceError if a rule excludes the plate.
         """
         settings, formats = self.settings, self.settings.formats

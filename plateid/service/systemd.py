@@ -104,7 +104,7 @@ class Unit:
 def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs systemctl, again if a signal ends it.
 
-    Whoever stops the unit of an install ends all its processes. It must still undo its trial.
+    systemd ends all processes of the unit when it stops an install, which must undo its trial.
     """
     while True:
         done = subprocess.run(  # noqa: S603 - the arguments are a verb and a unit's name

@@ -130,7 +130,7 @@ class History:
         """Returns the time of the last pass of each plate of a list, given with the entry's name.
 
         It counts events that match an entry of this name, also of hashed plates, and all events
-        with the same plate but for confusable characters, also of before the listing. Raises
+        with the same plate but for confusable characters, also earlier than the entry. Raises
         StoreError if the store cannot be read.
         """
         folded = json.dumps({plate: plate.translate(FOLDED) for plate in names})

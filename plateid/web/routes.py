@@ -157,7 +157,7 @@ def make_site(
 ) -> tuple[Site, Starlette]:
     """Returns the site of a device and the application that serves it.
 
-    Whoever knows the `code`, which is not empty in a set-up, may set the first password.
+    A client with the `code`, which is not empty in a set-up, may set the first password.
     Raises ConfigError if other hosts could reach it and no password is set, StoreError if the
     credentials file cannot be read.
     """

@@ -26,8 +26,8 @@ PART_HEAD = f"\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 EVENTS_S = 0.5
 """Interval at which an event stream looks for new events, seconds."""
 STATE_EVERY = 2
-"""An event stream sends the device's state with every second look: each second. A page that gets
-none for four seconds says so."""
+"""Number of looks after which an event stream sends the device's state: each second. A page that
+gets none for four seconds says so."""
 
 
 class Stream(StreamingResponse):

@@ -1,4 +1,4 @@
--- Drops what a device sends late: a pass of before a purge that not all devices have confirmed.
+-- Drops what a device sends late: a pass that began before a purge that not all devices have confirmed.
 CREATE FUNCTION drop_purged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF EXISTS (SELECT FROM purge WHERE requested_at > NEW.first_seen -- the pattern is that of `traces`
