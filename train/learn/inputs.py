@@ -1,5 +1,6 @@
 """Labelled crops as inputs of the reader, and what a network reads in them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,11 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from plateid.capture.images import ArrayImage
+from plateid.core.reading import single_reading
+from plateid.core.taught_syntax import NO_SYNTAX, TaughtSyntax
 from plateid.core.text import CHARSET, best_text, ctc_positions
-from plateid.models.onnx_reader import to_reader_input
+from plateid.models.bundle import ReaderSpec
+from plateid.models.onnx_reader import OnnxReader, to_reader_input
+from plateid.models.session import NetworkSession
 from train.reader.batch_augmentation import augmented_batch
 from train.reader.platenet import PlateNet
 from train.reader.reader_weights import SPEC
+from train.reader.real_plates import RealPlate
 from train.synth.rendering import LabelledCrop
 
 BATCH = 64
@@ -46,7 +53,17 @@ class Read:
     confidence: float  # product of the probabilities of the characters
     label_log: float  # log-probability of the label per character, at least LOWEST
     read_log: float  # log-probability of the text that was read
-    judged: float = 0.0  # what the gate judges: the mean of label_log over crops of the plate
+    judged: float = 0.0  # what the gate judges: the mean of `judged_log` over crops of the plate
+    syntax: TaughtSyntax = NO_SYNTAX  # that other plates taught
+
+    def judged_log(self, label: str) -> float:
+        """Returns the log-probability of the label per character, weighed by the syntax.
+
+        What is not the label counts as the text that was read (Bayes).
+        """
+        right = min(1.0, math.exp(self.label_log * len(label))) * self.syntax.factor(label)
+        wrong = (1 - right / self.syntax.factor(label)) * self.syntax.factor(self.text)
+        return math.log(right / (right + wrong)) / len(label)
 
 
 def network_of(weights: Weights) -> PlateNet:
@@ -68,6 +85,13 @@ def inputs_of(crops: Iterable[LabelledCrop], rng: np.random.Generator | None = N
         values.append(inputs.round().byte())
         texts += [crop.text for crop in part]
     return Inputs(torch.cat(values), tuple(texts))
+
+
+def texts_in(model: bytes, spec: ReaderSpec, plates: Iterable[RealPlate]) -> list[str]:
+    """Returns what a device reads with the reader of a file in each plate's box, once."""
+    reader = OnnxReader(NetworkSession("reader", model), spec)
+    reads = (reader.read(ArrayImage(each.image), [each.box])[0] for each in plates)
+    return [single_reading(read).plate for read in reads]
 
 
 def logs_of(network: PlateNet, inputs: Inputs) -> Tensor:

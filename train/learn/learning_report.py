@@ -75,5 +75,6 @@ def _record(taught: Taught) -> dict[str, Any]:
         "gate": "refused" if taught.reasons else "passed",
         "reasons": taught.reasons,
         "share": chosen.share,
+        "syntax": chosen.shipped.section.get("syntax", {}),
         "suspects": [{key: getattr(each, key) for key in keys} for each in taught.doubts],
     }  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plateid.models.bundle import Bundle, read_spec
+from plateid.models.bundle import FORMATS, Bundle, read_spec
 from plateid.models.session import NetworkSession
 from train.learn.gather import LearningRun
 from train.learn.teaching import Taught
@@ -44,6 +44,8 @@ def write_bundle(run: LearningRun, taught: Sequence[Taught]) -> Facts:
                 metrics["own_plates"] = float(each.count)
                 metrics["own_before"] = round(exact.before, 4)
                 metrics["own_after"] = round(exact.after, 4)
+        if content["reader"].get("syntax"):
+            content["format"] = FORMATS[-1]
         set_hashes(content, new)  # drops the metrics of the base
         content["metrics"] = metrics
     return {each.network: _facts(Bundle(new), each) for each in taught}

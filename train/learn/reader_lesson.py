@@ -13,9 +13,9 @@ import numpy as np
 
 from plateid.core.geometry import sharpness
 from plateid.core.records import Image, PlateRead
-from plateid.core.text import BLANK, ctc_margins, ctc_positions
-from plateid.models.bundle import Bundle
-from plateid.models.session import NetworkSession
+from plateid.core.taught_syntax import TaughtSyntax
+from plateid.core.text import BLANK, ctc_margins, ctc_positions, fold
+from plateid.models.bundle import Bundle, ReaderSpec
 from train.dataset.grouping import Split
 from train.evaluation.confidence_calibration import fit_temperature
 from train.evaluation.image_results import LabelledPlate
@@ -23,16 +23,24 @@ from train.evaluation.reader_accuracy import ReadResult, grouped_reader_accuracy
 from train.export.onnx_networks import Precision, export_reader
 from train.learn.fine_tuning import Material, augmented_crops, copies, fine_tune, trained_once
 from train.learn.gather import OwnPlate
-from train.learn.inputs import Inputs, Read, Weights, inputs_of, logs_of, network_of, reads_of
+from train.learn.inputs import (
+    Inputs,
+    Read,
+    Weights,
+    inputs_of,
+    logs_of,
+    network_of,
+    reads_of,
+    texts_in,
+)
 from train.learn.label_checks import Suspect, suspects
 from train.learn.proof import RESAMPLES, Draws, Scores, compared, shares_of, weighted_means
 from train.learn.rehearsal import Rehearsal, layouts_like
 from train.learn.teaching import KeptSet, Results
 from train.manifest.weight_origin import Network
 from train.progress import timed, tracked
-from train.reader.held_out_accuracy import correct_reads
 from train.reader.platenet import COLUMNS, PlateNet
-from train.reader.reader_weights import SPEC, load_base
+from train.reader.reader_weights import SECTION, SPEC, load_base
 from train.reader.real_plates import RealPlate, by_source, framed, plates_of, whole_crop
 from train.synth.rendering import LabelledCrop
 from train.train_error import TrainError
@@ -77,6 +85,7 @@ class ReaderLesson:
         """Raises TrainError if the reader of the bundle is another network."""
         self._network, self._bundle = PlateNet().eval(), Bundle(bundle)
         self.precision = self._bundle.spec.reader.precision
+        self._base_syntax = TaughtSyntax(tuple(self._bundle.spec.reader.syntax.items()))
         load_base(self._network, bundle)
         self.base = {name: each.clone() for name, each in self._network.state_dict().items()}
         self._own, self.proving = own
@@ -98,12 +107,18 @@ class ReaderLesson:
         reads = _read(weights, self._sample.part(numbers))
         chosen = [self._judged[number] for number in numbers]
         augmented = iter(_read(weights, self._material.inputs["own"].part([*chain(*chosen)])))
-        judged = [[r, *islice(augmented, len(n))] for r, n in zip(reads, chosen, strict=True)]
-        means = [np.mean([max(each.label_log, MISREAD) for each in crops]) for crops in judged]
-        return [replace(read, judged=float(mean)) for read, mean in zip(reads, means, strict=True)]
+        answers = []
+        for number, read, crops in zip(numbers, reads, chosen, strict=True):
+            label = self._own[number].plate.text
+            is_base = weights is self.base
+            syntax = self._base_syntax if is_base else self._syntax.without(label)
+            every = [replace(r, syntax=syntax) for r in (read, *islice(augmented, len(crops)))]
+            logs = [max(each.judged_log(label), MISREAD) for each in every]
+            answers.append(replace(every[0], judged=float(np.mean(logs))))
+        return answers
 
     def scores(self, answers: Sequence[Read], weights: Draws, /) -> Scores:
-        """Returns the mean log-probability of the label per character."""
+        """Returns the mean log-probability of the label per character, weighed by the syntax."""
         return weighted_means(np.array([read.judged for read in answers]), weights)
 
     def suspects(self, before: Sequence[Read], after: Sequence[Read], /) -> list[Suspect]:
@@ -145,11 +160,20 @@ class ReaderLesson:
         self, file: Path, _before: Sequence[Read], _after: Sequence[Read], /
     ) -> tuple[dict[str, Any], list[KeptSet]]:
         """Reads the plates that must not be forgotten."""
+        syntax = {"syntax": dict(self._syntax.counts)} if self._syntax.counts else {}
+        model, spec = file.read_bytes(), SPEC.model_copy(update=syntax)
         sets = [
-            KeptSet(plates[0].source, len(plates), before, _accuracy(file.read_bytes(), plates))
+            KeptSet(plates[0].source, len(plates), before, _accuracy(model, spec, plates))
             for plates, before in self._to_keep
         ]
-        return SPEC.model_dump(exclude={"file", "sha256", "name", "origin"}), sets
+        return SECTION | syntax, sets
+
+    @cached_property
+    def _syntax(self) -> TaughtSyntax:
+        """The syntax of the vehicles that prove the gain; that of the base if they have none."""
+        own = [self._own[number] for number in self.proving]
+        taught = TaughtSyntax.of({each.vehicle: each.plate.text for each in own}.values())
+        return taught if taught.counts else self._base_syntax
 
     @cached_property
     def _sample(self) -> Inputs:
@@ -211,7 +235,8 @@ class ReaderLesson:
         crops = self._rehearsal.crops("forgetting")
         rendered = [whole_crop(each.image, each.text, "rendered plates") for each in crops]
         groups = by_source(each for each in (*rendered, *self._keep[1]) if each.text)
-        return [(each, _accuracy(self._bundle.reader, each)) for each in groups]
+        model, spec = self._bundle.reader, self._bundle.spec.reader
+        return [(each, _accuracy(model, spec, each)) for each in groups]
 
 
 def _crop(plate: RealPlate) -> Image:
@@ -228,11 +253,11 @@ def _read(weights: Weights, inputs: Inputs) -> list[Read]:
     return reads_of(logs_of(network_of(weights), inputs), inputs.texts)
 
 
-def _accuracy(model: bytes, plates: Sequence[RealPlate]) -> float:
+def _accuracy(model: bytes, spec: ReaderSpec, plates: Sequence[RealPlate]) -> float:
     """Returns the share of the plates that the reader of a file reads (folded)."""
-    session = NetworkSession("reader", model)
-    read = correct_reads(lambda crop: session.run(crop)[0], SPEC, tracked(plates, "Reading"))
-    return float(np.mean(read))
+    texts = texts_in(model, spec, tracked(plates, "Reading"))
+    pairs = zip(texts, plates, strict=True)
+    return float(np.mean([fold(text) == fold(plate.text) for text, plate in pairs]))
 
 
 def _is_exact(result: ReadResult) -> bool:
@@ -243,7 +268,7 @@ def _as_device(own: OwnPlate, read: Read) -> LabelledPlate:
     """Returns a plate with what the device reads in it."""
     crop, (_, top, _, bottom) = _crop(own.plate), own.plate.box
     positions, margins = ctc_positions(read.steps), ctc_margins(read.steps)
-    reads = (PlateRead(positions, sharpness(crop), bottom - top, margins),)
+    reads = (PlateRead(positions, sharpness(crop), bottom - top, margins, read.syntax),)
     luma = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).mean())
     source, box = own.plate.source, own.plate.box
     return LabelledPlate(source, own.path, own.labels, box, luma, None, reads, reads, 1.0)

@@ -15,14 +15,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from plateid.capture.images import ArrayImage
-from plateid.config.models import ModelsConfig
-from plateid.core.text import best_text, fold
+from plateid.core.text import fold
 from plateid.files import write_whole
-from plateid.models.bundle import read_spec
-from plateid.models.networks import Networks
+from plateid.models.bundle import Bundle, read_spec
 from train.dataset.grouping import split_groups, with_joined_groups
 from train.learn.gather import LearningRun, Sources, labels_hash, own_plates, read_folder
+from train.learn.inputs import texts_in
 from train.learn.learning import RefusedError, learn
 from train.learn.proof import paired_bootstrap
 from train.learn.rehearsal import Rehearsal, layouts_like
@@ -159,12 +157,9 @@ def _write_labels(folder: Path, plates: Plates) -> Path:
 
 def _read(bundles: Sequence[Path], plates: Plates) -> list[list[str]]:
     """Returns the text of each plate, and what each bundle reads in its box."""
-    readers = [Networks(ModelsConfig(bundle=bundle)).reader() for bundle in bundles]
-    texts = []
-    for each in plates:
-        reads = [reader.read(ArrayImage(each.image), [each.box])[0] for reader in readers]
-        texts.append([each.text, *(best_text(read.probabilities) for read in reads)])
-    return texts
+    loaded = [*map(Bundle, bundles)]
+    reads = [texts_in(each.reader, each.spec.reader, plates) for each in loaded]
+    return [*map(list, zip([each.text for each in plates], *reads, strict=True))]
 
 
 def _figures(name: str, cells: Sequence[Mapping[str, Any]]) -> list[str]:

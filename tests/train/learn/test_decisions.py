@@ -1,6 +1,7 @@
 """Folds, formats, suspicious labels, and the gate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from plateid.core.reading import single_reading
+from plateid.core.taught_syntax import TaughtSyntax
 from train.dataset.formats.image_labels import LabelledBox
 from train.evaluation.evaluation_tables import Table
 from train.export.onnx_networks import Precision
@@ -176,6 +179,20 @@ def test_temperature_does_not_depend_on_that_of_the_base():
     fitted = [_temperature(held_out, current) for current in (1.0, 1.7)]
     assert fitted[0] == fitted[1]
     assert 0.5 <= fitted[0] < 1
+
+
+def test_syntax_of_other_plates_makes_a_doubtful_label_likelier():
+    label, syntax = "4821937705", TaughtSyntax.of(["0123456789"] * 50)
+    doubtful, right = reads(["482193770", label], [label] * 2, sure=0.8)
+    assert doubtful.judged_log(label) == pytest.approx(doubtful.label_log)
+    taught = replace(doubtful, syntax=syntax)
+    assert taught.judged_log(label) > doubtful.judged_log(label)
+    assert replace(right, syntax=syntax).judged_log(label) == pytest.approx(right.judged_log(label))
+    foreign = replace(doubtful, syntax=TaughtSyntax.of(["AB12"] * 50))
+    assert foreign.judged_log(label) == pytest.approx(doubtful.judged_log(label))
+    steps = 0.2 * right.steps + 0.8 * doubtful.steps
+    shown = (_as_device(plate(label), replace(each, steps=steps)) for each in (doubtful, taught))
+    assert [single_reading(each.crop[0]).plate for each in shown] == ["482193770", label]
 
 
 def reasons(before: float, after: float, p: float, kept: KeptSet) -> list[str]:

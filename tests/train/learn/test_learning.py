@@ -9,6 +9,7 @@ import pytest
 from plateid.config.models import DEFAULT_BUNDLE
 from plateid.core.text import fold
 from plateid.models.bundle import Bundle
+from train.export.bundle_export import Export, export_bundle
 from train.learn import study, teaching
 from train.learn.gather import LearningRun, Sources
 from train.learn.learning import RefusedError, learn
@@ -18,9 +19,10 @@ from train.train_error import TrainError
 
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("learn") / "plates"
-    write_crop_folder(folder, 16, seed=501, workers=1)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "TESTED", (1, 8))
+        labelled = study._rendered("ten digits", *study.RENDERED["ten digits"], 0)
+    return study._write_labels(tmp_path_factory.mktemp("learn") / "plates", labelled)
 
 
 @pytest.fixture
@@ -57,6 +59,7 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     assert spec.name == spec.reader.name == "bundle"
     assert spec.detector == Bundle(DEFAULT_BUNDLE).spec.detector
     assert "Then train learn with" in spec.reader.origin
+    assert (spec.format, spec.reader.syntax) == (2, {"DDDDDDDDDD": 16})
     report = json.loads((run.out / "report.json").read_text())
     own = report["own"]
     assert own["n"] > 5
@@ -68,5 +71,8 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     assert (old["n"], old["after"]) == (len(read), sum(read) / len(read)), "the file is measured"
     page = (run.out / "report.html").read_text()
     assert "Your plates, held out" in page
+    assert "<code>DDDDDDDDDD</code> 16." in page
+    export_bundle(Export(run.out, name="renamed"))
+    assert Bundle(run.out).spec.reader.syntax == spec.reader.syntax
     with pytest.raises(TrainError, match="already exists"):
         learn(run)
