@@ -11,6 +11,8 @@ from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
+from psycopg import sql
+
 from plateid.config.hub import DatabaseConfig
 from plateid.hub.database import connect, make_partitions, migrate, month_of
 from plateid.hub.history import FleetHistory
@@ -23,6 +25,8 @@ from tests.support.samples import NOON, SEEN
 MONTHS = 6
 """Period over which the events are spread, months of 30 days."""
 TRIES = 40
+LAST = 10_000
+"""Newest passes, which are stored when all indexes exist."""
 
 
 PAYLOAD = json.loads(SEEN.to_json())
@@ -38,34 +42,55 @@ FILL = """
             'device', device, 'event_type', kind, 'first_seen',
             to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM (
-        SELECT n, kind, plates[1 + (hashint4(n) & 1048575) %% cardinality(plates)] AS plate,
+        SELECT n, kind, text AS plate,
             'device-' || to_char((hashint4(n + 7) & 1048575) %% 1000, 'FM000') AS device, at,
-            uuid_of(at, n, 0) AS pass, uuid_of(at, n, place) AS id
-        FROM (SELECT n, date_trunc('milliseconds', %(end)s - n * %(step)s) AS at,
-                %(plates)s::text[] AS plates
-            FROM generate_series(0, %(passes)s - 1) AS n) AS moments,
-            (VALUES (1, 'plate_seen'), (2, 'plate_left')) AS kinds (place, kind)
+            uuid_of(at, n, 0) AS pass, uuid_of(at, n, half) AS id
+        FROM (SELECT n, date_trunc('milliseconds', %(end)s - n * %(step)s) AS at
+            FROM generate_series(%(first)s::integer, %(last)s::integer - 1) AS n) AS moments
+            JOIN plates ON place = (hashint4(n) & 1048575) %% %(plates)s,
+            (VALUES (1, 'plate_seen'), (2, 'plate_left')) AS kinds (half, kind)
     ) AS passes"""
+INDEXES = """
+    SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+    WHERE indrelid = 'event'::regclass AND NOT indisprimary"""
 UUID_OF = """
     CREATE FUNCTION pg_temp.uuid_of(timestamptz, integer, integer) RETURNS uuid LANGUAGE sql AS $$
         SELECT (lpad(to_hex((extract(epoch FROM $1) * 1000)::bigint), 12, '0') || '700' || $3
             || '8000' || lpad(to_hex($2), 12, '0'))::uuid $$"""
 
 
-def fill(config: DatabaseConfig, count: int, plates: list[str]) -> float:
-    """Stores two events of each pass; returns how long it took, seconds."""
+def fill(config: DatabaseConfig, count: int, plates: list[str]) -> tuple[float, float]:
+    """Stores two events of each pass. All but the last are stored before there are indexes.
+
+    Returns how long it took, seconds, and how many of the last events were stored each second.
+    """
     started = time.perf_counter()
     months = {month_of(NOON - timedelta(days=day)) for day in range(0, 30 * MONTHS + 31, 15)}
-    step = timedelta(days=30 * MONTHS) / (count // 2)
-    values = {"payload": json.dumps(PAYLOAD), "end": NOON, "step": step, "plates": plates}
+    passes = count // 2
+    step = timedelta(days=30 * MONTHS) / passes
+    values = {"payload": json.dumps(PAYLOAD), "end": NOON, "step": step, "plates": len(plates)}
+    fill_range = FILL.replace("uuid_of", "pg_temp.uuid_of").encode()
     with connect(config, purpose="bench") as db:
         make_partitions(db, sorted(months))
         db.execute(UUID_OF)
-        fill_all = FILL.replace("uuid_of", "pg_temp.uuid_of").encode()
-        db.execute(fill_all, values | {"passes": count // 2})
+        db.execute("CREATE TEMPORARY TABLE plates (place integer PRIMARY KEY, text text)")
+        with db.cursor().copy("COPY plates FROM STDIN") as rows:
+            for row in enumerate(plates):
+                rows.write_row(row)
+        db.execute("ANALYZE plates")
+        indexes = db.execute(INDEXES).fetchall()
+        for name, _ in indexes:
+            db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        db.execute(fill_range, values | {"first": LAST, "last": passes})
+        db.execute("SET maintenance_work_mem = '1GB'")
+        for _, definition in indexes:
+            db.execute(definition.replace(" ON ONLY ", " ON ").encode())
+        began = time.perf_counter()
+        db.execute(fill_range, values | {"first": 0, "last": LAST})
+        rate = 2 * LAST / (time.perf_counter() - began)
         db.execute("VACUUM (ANALYZE, PARALLEL 0) event")
         db.execute("CHECKPOINT")  # a start after `kill` then has nothing to recover
-    return time.perf_counter() - started
+    return time.perf_counter() - started, rate
 
 
 def searches(plates: list[str], number: random.Random) -> dict[str, list[dict[str, str]]]:
@@ -114,7 +139,7 @@ def main() -> None:
         server.start(**settings)
         config = server.create()
         migrate(config)
-        took = fill(config, count, plates)
+        took, rate = fill(config, count, plates)
         with connect(config, purpose="bench") as db:
             db.execute("INSERT INTO site SELECT 'site-' || n FROM generate_series(0, 99) AS n")
             db.execute(
@@ -123,7 +148,9 @@ def main() -> None:
             )
             (size,) = db.execute("SELECT pg_database_size(current_database())").fetchone()
         print(
-            f"{count:,} events, {len(plates):,} plates, {size / 1e9:.2f} GB, {took:.0f} s to fill"
+            f"{count:,} events, {len(plates):,} plates, {size / 1e9:.2f} GB, {took:.0f} s to fill,"
+            f" the last at {rate:.0f} events/s of one connection",
+            flush=True,
         )
         print(f"{'search':24}{'cold p95':>10}{'warm p95':>10}  with results")
         for kind, queries in searches(plates, number).items():
