@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from plateid.commands.options import FilePath
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
+from plateid.core.option_types import FilePath
 from train.cli_options import COUNT, FOLDER, SEED, SIDE, example, repeatable, to_bundle
 from train.evaluation.plate_groups import GROUPS, LeaveOutRun
 from train.train_error import BadInputError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from plateid.commands.options import FilePath
 from plateid.config.models import bundle_path
+from plateid.core.option_types import FilePath
 
 FOLDER = FilePath()
 COUNT = click.IntRange(min=1)

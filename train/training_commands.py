@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from plateid.commands.options import not_nan
+from plateid.core.option_types import not_nan
 from plateid.errors import PlateidError
 from train.cli_options import COUNT, DATA, FOLDER, SEED, SIDE, example, repeatable, to_bundle
 from train.train_error import BadInputError, TrainError

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from plateid.commands.events import LOCAL_TIME, with_offset
-from plateid.commands.options import BUNDLE, CONFIG, FilePath, not_nan
+from plateid.commands.options import BUNDLE, CONFIG
 from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import is_hub_config, load_config, load_hub_config
 from plateid.core.event_csv import csv_lines
+from plateid.core.option_types import FilePath, not_nan
 from plateid.core.records import rfc3339
 from plateid.core.wording import counted
 from plateid.errors import ConfigError, StoreError, needs_extra, printable

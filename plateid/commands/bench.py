@@ -14,9 +14,10 @@ from plateid.alpr import ALPR
 from plateid.bench.capacity import FPS, Load, measure, write_traffic
 from plateid.bench.compare import accuracy, compare, disagreements, plates_of
 from plateid.bench.stages import STAGES, Bench, Profile, accuracy_of
-from plateid.commands.options import BUNDLE, FilePath, to_counts
+from plateid.commands.options import BUNDLE, to_counts
 from plateid.config.models import bundle_path
 from plateid.core.drawing import contact_sheet, encode_jpeg
+from plateid.core.option_types import FilePath
 from plateid.core.wording import counted
 from plateid.demo import DEMO_VIDEO
 from plateid.errors import ConfigError, os_errors_as

@@ -6,9 +6,10 @@ from typing import Any
 import click
 from tomlkit import TOMLDocument
 
-from plateid.commands.options import CONFIG, FilePath
+from plateid.commands.options import CONFIG
 from plateid.config.edit import change_config, section, set_values
 from plateid.config.load import load_config
+from plateid.core.option_types import FilePath
 from plateid.fleet_link import enrol as enrol_device
 from plateid.fleet_link import link_folder
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from plateid.commands.options import FilePath
 from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
 from plateid.core.lists import compact
+from plateid.core.option_types import FilePath
 from plateid.errors import ConfigError, ServiceError, needs_extra, os_errors_as
 from plateid.files import replace_text
 from plateid.store.audit_log import AuditLog

@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 from tomlkit import TOMLDocument
 
-from plateid.commands.options import FilePath, run_check
+from plateid.commands.options import run_check
 from plateid.config import edit
 from plateid.config.cameras import CameraConfig, EventsConfig
 from plateid.config.load import expected_formats, new_config
 from plateid.config.outputs import HomeAssistantConfig, MqttConfig
 from plateid.config.problems import checked
+from plateid.core.option_types import FilePath
 from plateid.errors import ConfigError
 
 DEFAULT_NAME = "camera"

@@ -20,7 +20,7 @@ from plateid.bundles.backend_choice import (
 from plateid.bundles.install import InstallTarget, install_bundle, pack_bundle, rollback_bundle
 from plateid.bundles.installed_bundles import InstalledBundles
 from plateid.bundles.measure import CPU, Measurement
-from plateid.commands.options import CONFIG, FilePath, not_empty
+from plateid.commands.options import CONFIG
 from plateid.commands.progress_report import ProgressReport
 from plateid.config.load import default_config, load_config
 from plateid.config.models import (
@@ -31,6 +31,7 @@ from plateid.config.models import (
     bundle_path,
     shipped_bundles,
 )
+from plateid.core.option_types import FilePath, not_empty
 from plateid.core.text import CHARSET
 from plateid.core.wording import counted
 from plateid.errors import BundleError, os_errors_as

@@ -1,10 +1,8 @@
 """Options and output that several commands share."""
 
 import ipaddress
-import math
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,37 +10,9 @@ import click
 from plateid.config.cameras import MAX_CAMERAS
 from plateid.config.load import default_config
 from plateid.config.models import DEFAULT_BUNDLE
+from plateid.core.option_types import FilePath, not_empty
 from plateid.errors import PlateidError, printable
 from plateid.service.supervisor import Supervisor
-
-
-class FilePath(click.Path):
-    """A path on the command line; an empty one would be the current directory."""
-
-    def __init__(self, path_type: type[Path | str] = Path) -> None:
-        super().__init__(path_type=path_type)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuses an empty path."""
-        if value == "":
-            self.fail("must not be empty", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-def not_empty(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    """Refuses an empty name of a bundle, which would be the current directory."""
-    if text == "":
-        raise click.BadParameter("must not be empty")
-    return text
-
-
-def not_nan(
-    _context: click.Context, _parameter: click.Parameter, number: float | None
-) -> float | None:
-    """Refuses NaN, which click takes for a number of any range."""
-    if number is not None and math.isnan(number):
-        raise click.BadParameter("is not a number")
-    return number
 
 
 def ip_address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:

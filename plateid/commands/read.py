@@ -15,8 +15,9 @@ from plateid.alpr import ALPR, annotated
 from plateid.capture.images import DamagedImageError, find_sources, is_image, read_image
 from plateid.capture.video_file import frame_count, read_video
 from plateid.capture.video_writer import VideoWriter
-from plateid.commands.options import BUNDLE, FilePath, not_nan
+from plateid.commands.options import BUNDLE
 from plateid.commands.progress_report import ProgressReport
+from plateid.core.option_types import FilePath, not_nan
 from plateid.core.records import Detection, Frame, Image, LazyImage, Plate, PlateEvent
 from plateid.core.wording import counted
 from plateid.errors import ConfigError, SourceError, os_errors_as, printable

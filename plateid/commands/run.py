@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from plateid.commands.options import FilePath, ip_address, supervisor_with_signals
+from plateid.commands.options import ip_address, supervisor_with_signals
 from plateid.config.load import default_config, is_service, new_config
 from plateid.config.service import LOOPBACK, WebConfig
+from plateid.core.option_types import FilePath
 
 
 @click.command(epilog="Example: plateid run -c plateid.toml")
