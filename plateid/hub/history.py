@@ -54,6 +54,13 @@ CORRECTED_TO = """
 OF_GROUP = """
     device = ANY(ARRAY(SELECT name FROM device
         WHERE %(group)s IN (name, site) OR %(group)s = ANY(groups)))"""
+NAMES = "SELECT device FROM (SELECT name AS device FROM device) AS devices WHERE"
+FEW_DEVICES = 100
+"""Devices up to which each one's newest events are read: for more, those of all by time."""
+OF_EACH = """
+    SELECT id, first_seen, pass_id, device FROM unnest(%(names)s::text[]) AS place (name),
+        LATERAL (SELECT id, first_seen, pass_id, device FROM event
+            WHERE device = place.name AND {}) AS of_one"""
 ALL = Query()
 NAMED = re.compile(r":(\w+)")
 """A parameter of SQLite."""
@@ -124,15 +131,19 @@ class FleetHistory:
                 SELECT (SELECT payload FROM event
                     WHERE (id, first_seen) = (page.id, page.first_seen)) AS payload
                 FROM ({page} LIMIT %(limit)s) AS page ORDER BY first_seen {order}, id {order}"""  # noqa: S608
-            rows = db.execute(statement.encode(), values | {"limit": limit})
-            return [payload for (payload,) in rows]
+            for window in (2 * limit + 20, None):  # a pass has two events, but may have many
+                rows = db.execute(statement.encode(), values | {"limit": limit, "window": window})
+                found: list[Event] = [payload for (payload,) in rows]
+                if len(found) == limit:
+                    break
+            return found
 
     def count(self, query: Query, at_most: int) -> int:
         """Returns the number of results, up to `at_most`; SlowQueryError after `COUNT_S`."""
         with self.opened(COUNT_S) as db:
             page, values = self._page(db, replace(query, after=""))
             statement = f"SELECT count(*) FROM ({page} LIMIT %(limit)s) AS page"  # noqa: S608
-            return _number(db, statement, values | {"limit": at_most})
+            return _number(db, statement, values | {"limit": at_most, "window": None})
 
     def find_pass(self, id_: str) -> list[Event]:
         """Returns all events of the pass of an event, oldest first; none if it is unknown."""
@@ -192,19 +203,27 @@ class FleetHistory:
         """Returns SQL that gives ids and times of results in order, and its values."""
         conditions, values = filters_of(query, newer=newer)
         conditions = [NAMED.sub(r"%(\1)s", condition) for condition in conditions]
-        places, devices = self.places(query)
+        places, values_of_places = self.places(query)
+        names: list[str] | None = None
+        if query.site or self._sites or self._group:
+            rows = db.execute(f"{NAMES} {' AND '.join(places)}".encode(), values_of_places)
+            names, places = [name for (name,) in rows], ["device = ANY(%(names)s)"]
         plate, few, plate_values = _plate_condition(db, query)
         plate_values["corrected"] = _corrected(db, query) if query.plate else []
         if plate_values["corrected"]:
             plate = f"({plate} OR pass_id = ANY(%(corrected)s))"
         where = " AND ".join([plate, *conditions, *places])
         order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
-        found = f"SELECT id, first_seen, pass_id, device FROM event WHERE {where}"  # noqa: S608 - constants
+        nearest = f"ORDER BY {order} LIMIT %(window)s"
+        if names is not None and len(names) <= FEW_DEVICES and not few:
+            found = OF_EACH.format(f"{where} {nearest}")
+        else:
+            found = f"SELECT id, first_seen, pass_id, device FROM event WHERE {where}"  # noqa: S608 - constants
         if few:
             found = f"WITH few AS MATERIALIZED ({found}) SELECT * FROM few"  # noqa: S608 - as above
         return (
-            f"SELECT id, first_seen FROM ({found} ORDER BY {order} OFFSET 0) AS found WHERE {LAST}",  # noqa: S608
-            values | devices | plate_values,
+            f"SELECT id, first_seen FROM ({found} {nearest}) AS found WHERE {LAST}",  # noqa: S608
+            values | values_of_places | plate_values | {"names": names},
         )
 
     def places(self, query: Query = ALL) -> tuple[list[str], Values]:

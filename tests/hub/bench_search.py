@@ -7,6 +7,7 @@ import os
 import random
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
@@ -42,19 +43,19 @@ FILL = """
             'device', device, 'event_type', kind, 'first_seen',
             to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM (
-        SELECT n, kind, text AS plate,
+        SELECT n, kind,
+            (SELECT text FROM plates WHERE place = (hashint4(n) & 1048575) %% %(plates)s) AS plate,
             'device-' || to_char((hashint4(n + 7) & 1048575) %% 1000, 'FM000') AS device, at,
             uuid_of(at, n, 0) AS pass, uuid_of(at, n, half) AS id
         FROM (SELECT n, date_trunc('milliseconds', %(end)s - n * %(step)s) AS at
-            FROM generate_series(%(first)s::integer, %(last)s::integer - 1) AS n) AS moments
-            JOIN plates ON place = (hashint4(n) & 1048575) %% %(plates)s,
+            FROM generate_series(%(first)s::integer, %(last)s::integer - 1) AS n) AS moments,
             (VALUES (1, 'plate_seen'), (2, 'plate_left')) AS kinds (half, kind)
     ) AS passes"""
 INDEXES = """
     SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
     WHERE indrelid = 'event'::regclass AND NOT indisprimary"""
 UUID_OF = """
-    CREATE FUNCTION pg_temp.uuid_of(timestamptz, integer, integer) RETURNS uuid LANGUAGE sql AS $$
+    CREATE FUNCTION uuid_of(timestamptz, integer, integer) RETURNS uuid LANGUAGE sql AS $$
         SELECT (lpad(to_hex((extract(epoch FROM $1) * 1000)::bigint), 12, '0') || '700' || $3
             || '8000' || lpad(to_hex($2), 12, '0'))::uuid $$"""
 
@@ -69,11 +70,10 @@ def fill(config: DatabaseConfig, count: int, plates: list[str]) -> tuple[float, 
     passes = count // 2
     step = timedelta(days=30 * MONTHS) / passes
     values = {"payload": json.dumps(PAYLOAD), "end": NOON, "step": step, "plates": len(plates)}
-    fill_range = FILL.replace("uuid_of", "pg_temp.uuid_of").encode()
-    with connect(config, purpose="bench") as db:
+    with connect(config, purpose="bench") as db, connect(config, purpose="bench") as other:
         make_partitions(db, sorted(months))
         db.execute(UUID_OF)
-        db.execute("CREATE TEMPORARY TABLE plates (place integer PRIMARY KEY, text text)")
+        db.execute("CREATE TABLE plates (place integer PRIMARY KEY, text text)")
         with db.cursor().copy("COPY plates FROM STDIN") as rows:
             for row in enumerate(plates):
                 rows.write_row(row)
@@ -81,14 +81,19 @@ def fill(config: DatabaseConfig, count: int, plates: list[str]) -> tuple[float, 
         indexes = db.execute(INDEXES).fetchall()
         for name, _ in indexes:
             db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-        db.execute(fill_range, values | {"first": LAST, "last": passes})
+        with ThreadPoolExecutor() as threads:
+            newer = values | {"first": LAST, "last": passes // 2}
+            done = threads.submit(db.execute, FILL, newer)
+            other.execute(FILL, values | {"first": passes // 2, "last": passes})
+            done.result()
         db.execute("SET maintenance_work_mem = '1GB'")
         for _, definition in indexes:
             db.execute(definition.replace(" ON ONLY ", " ON ").encode())
         began = time.perf_counter()
-        db.execute(fill_range, values | {"first": 0, "last": LAST})
+        db.execute(FILL, values | {"first": 0, "last": LAST})
         rate = 2 * LAST / (time.perf_counter() - began)
-        db.execute("VACUUM (ANALYZE, PARALLEL 0) event")
+        db.execute("DROP TABLE plates")
+        db.execute("VACUUM (ANALYZE) event")
         db.execute("CHECKPOINT")  # a start after `kill` then has nothing to recover
     return time.perf_counter() - started, rate
 
