@@ -237,7 +237,10 @@ def test_last_pass_of_listed_plates_is_found(history):
     assert seen == {"B6BSPK": "2026-11-24T12:27:00.123Z"}
 
 
-def test_fleet_is_searched_by_site_and_device(of_fleet):
+@pytest.mark.parametrize("few_devices", [100, 0])
+def test_fleet_is_searched_by_site_and_device(of_fleet, few_devices, monkeypatch):
+    monkeypatch.setattr("plateid.hub.history.FEW_DEVICES", few_devices)
+
     def ids(history, **fields):
         return [each["id"] for each in find_all(history, parse_query(fields))]
 
@@ -248,6 +251,20 @@ def test_fleet_is_searched_by_site_and_device(of_fleet):
     assert only_south.find_pass(north[0]) == []
     with pytest.raises(QueryError, match="site: is none of yours"):
         ids(only_south, site="n")
+
+
+def test_pass_of_many_events_hides_no_other(postgres, hub_template):
+    config = postgres.create(hub_template)
+    older = NOON - timedelta(hours=1)
+    first = with_plate(1, "B68SPK", device="south", first_seen=older)
+    repeated = [
+        with_plate(number, "CJ12ABC", device="south", pass_id=first_id(0) + SEEN.id[13:])
+        for number in range(2, 200)
+    ]
+    insert_events(config, [first, *repeated])
+    with closing(FleetHistory(config)) as history:
+        for fields in ({}, {"site": "s"}):
+            assert len(find(history, parse_query(fields | {"limit": "2"})).events) == 2
 
 
 def test_device_has_no_sites(of_device):
