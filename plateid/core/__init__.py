@@ -9,7 +9,7 @@ formats, format_tables   plate syntax of countries, and its tables
 taught_syntax            plate syntax that labels have taught a reader
 lists, plate_pattern     lists of known plates; patterns of plates
 ids, clock, wording      UUIDs that sort by time; steady time; words of messages
-event_csv                events as CSV rows
+event_csv, option_types  events as CSV rows; checks of command-line values
 health                   health of the device
 plate_quality            how well a camera sees a plate
 drawing                  plates drawn into images; JPEG
