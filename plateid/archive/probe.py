@@ -78,7 +78,7 @@ def stamp_of(source: str) -> str:
 def shown(source: str) -> str:
     """Returns a path as UTF-8, with other bytes escaped; a URL without its query: a secret."""
     text = os.fsencode(source).decode("utf-8", "backslashreplace")
-    return text.partition("?")[0] if text.startswith("http") and is_url(text) else text
+    return text.partition("?")[0] if text.lower().startswith("http") and is_url(text) else text
 
 
 def probe(source: str, default_start: datetime | None, cache_bytes: int = CACHE_BYTES) -> Recording:

@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -67,13 +67,14 @@ def local_copy(url: str, limit_bytes: int) -> Iterator[Path]:
     Copies that other processes read stay. Raises SourceError if the file cannot be fetched.
     """
     files, path = _opened(url)
-    try:
-        info = files.info(path)
-        key = hashlib.sha256(f"{url} {_stamp(info)}".encode()).hexdigest()[:32]
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        copy = folder / "plateid" / "archive" / f"{key}{Path(urlsplit(path).path).suffix}"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(copy) as descriptor:
+    with ExitStack() as locks:
+        try:
+            info = files.info(path)
+            key = hashlib.sha256(f"{url} {_stamp(info)}".encode()).hexdigest()[:32]
+            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            copy = folder / "plateid" / "archive" / f"{key}{Path(urlsplit(path).path).suffix}"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = locks.enter_context(_locked(copy))
             if stat.S_IMODE(os.fstat(descriptor).st_mode) != _COMPLETE:
                 if (size := info.get("size") or 0) > limit_bytes:
                     reason = f"has {size / 1e9:.1f} GB, more than --cache-gb {limit_bytes / 1e9:g}"
@@ -84,9 +85,9 @@ def local_copy(url: str, limit_bytes: int) -> Iterator[Path]:
                 os.fchmod(descriptor, _COMPLETE)
             os.utime(copy, (time.time(), _modified(info)))  # the first one tells the oldest use
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield copy
-    except _ERRORS as error:
-        raise SourceError(url, _reason(error)) from error
+        except _ERRORS as error:
+            raise SourceError(url, _reason(error)) from error
+        yield copy
 
 
 def _opened(url: str) -> tuple[Any, str]:

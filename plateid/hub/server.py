@@ -243,12 +243,17 @@ class HubServer:
         """Sends an alert to the webhook; if that fails, a later look for alerts sends it again."""
         body, headers = json.dumps(alert).encode(), {"Content-Type": "application/json"}
         failures = OSError, ValueError, HTTPException  # the log does not get the URL's secrets
-        if not self._webhook.wait_s:
-            with self._webhook.noted(PlateidError), errors_as(PlateidError, "webhook", *failures):
-                request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s)
-                urllib.request.urlopen(request, timeout=WEBHOOK_S).close()  # noqa: S310
-                self._store(ALERT_SENT, "webhook", id_)
-        self._posting.discard(id_)
+        try:
+            if not self._webhook.wait_s:
+                with (
+                    self._webhook.noted(PlateidError),
+                    errors_as(PlateidError, "webhook", *failures),
+                ):
+                    request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s)
+                    urllib.request.urlopen(request, timeout=WEBHOOK_S).close()  # noqa: S310
+                    self._store(ALERT_SENT, "webhook", id_)
+        finally:
+            self._posting.discard(id_)
 
     def _drop_old(self) -> Iterator[None]:
         with self._fleet.history.opened() as db:
