@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from plateid.config.hub import DatabaseConfig
 from plateid.hub.database import connect, make_partitions, migrate, month_of
@@ -28,6 +28,8 @@ MONTHS = 6
 TRIES = 40
 LAST = 10_000
 """Newest passes, which are stored when all indexes exist."""
+PART = 200_000
+"""Passes of a transaction."""
 
 
 PAYLOAD = json.loads(SEEN.to_json())
@@ -82,20 +84,26 @@ def fill(config: DatabaseConfig, count: int, plates: list[str]) -> tuple[float, 
         for name, _ in indexes:
             db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
         with ThreadPoolExecutor() as threads:
-            newer = values | {"first": LAST, "last": passes // 2}
-            done = threads.submit(db.execute, FILL, newer)
-            other.execute(FILL, values | {"first": passes // 2, "last": passes})
-            done.result()
+            half = passes // 2
+            sides = (db, LAST, half), (other, half, passes)
+            for done in [threads.submit(_fill, *side, values) for side in sides]:
+                done.result()
         db.execute("SET maintenance_work_mem = '1GB'")
         for _, definition in indexes:
             db.execute(definition.replace(" ON ONLY ", " ON ").encode())
         began = time.perf_counter()
-        db.execute(FILL, values | {"first": 0, "last": LAST})
+        _fill(db, 0, LAST, values)
         rate = 2 * LAST / (time.perf_counter() - began)
         db.execute("DROP TABLE plates")
         db.execute("VACUUM (ANALYZE) event")
         db.execute("CHECKPOINT")  # a start after `kill` then has nothing to recover
     return time.perf_counter() - started, rate
+
+
+def _fill(db: Connection, first: int, last: int, values: dict[str, object]) -> None:
+    """Stores passes by their numbers, in parts: PostgreSQL holds 900 bytes of each new row."""
+    for start in range(first, last, PART):
+        db.execute(FILL, values | {"first": start, "last": min(start + PART, last)})
 
 
 def searches(plates: list[str], number: random.Random) -> dict[str, list[dict[str, str]]]:
