@@ -22,7 +22,7 @@ from plateid.outputs.self_pipe import SelfPipe
 BURST = 10_000
 """Number of events that a device may send at once, after it was away."""
 REPORT_S = 60.0
-"""Interval of the log line with the counts, seconds."""
+"""Shortest interval of the log lines with the counts, seconds."""
 MAX_DEVICES = 200_000
 """Maximum number of devices whose rate is known: without ACL, names may be invented."""
 BACKOFF = Backoff(first_s=0.5, cap_s=2.0)
@@ -91,7 +91,7 @@ class Ingest:
     """
 
     def __init__(self, config: HubConfig) -> None:
-        self.counts = Counter[str]()
+        self.counts, self._reported = Counter[str](), Counter[str]()
         self._config = config
         self._pipe = SelfPipe()
         self._recorder = Recorder(config.database)
@@ -109,11 +109,14 @@ class Ingest:
         """Works until `stop`; retries whatever fails for ever. `ready` is called once."""
         while not self._pipe.stopping and not self._is_open():
             self._pipe.pause(self._database.wait_s)
-        log.info("started", database=self._config.database.endpoint, hub=self._recorder.instance)
+        is_started = False
         while not self._pipe.stopping:
             with self._broker.noted(BrokerError), closing(self._connected()) as source:
-                ready()
-                ready = lambda: None  # noqa: E731 - READY once
+                if not is_started:
+                    database, number = self._config.database.endpoint, self._recorder.instance
+                    log.info("started", database=database, hub=number)
+                    is_started = True
+                    ready()
                 self._work(source)
             self._pipe.pause(self._broker.wait_s)
         self._recorder.close()
@@ -147,8 +150,9 @@ class Ingest:
             if messages and self._store(source, checked(messages, self._limits)):
                 source.acknowledge()
             self._ask(source)
-            if time.monotonic() >= self._report_at:
+            if self.counts != self._reported and time.monotonic() >= self._report_at:
                 self._report_at = time.monotonic() + REPORT_S
+                self._reported = self.counts.copy()
                 log.info("events", **self.counts)
 
     def _store(self, source: Source, batch: Batch) -> bool:

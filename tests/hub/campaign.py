@@ -72,7 +72,7 @@ class Fleet:
         self.stack.callback(self.stop)
         for number in range(self.hub_count):
             self.hubs.append(self.hub(number))
-        until(lambda: all("events" in self.log(n) for n in range(self.hub_count)), 60)
+        until(lambda: all("started" in self.log(n) for n in range(self.hub_count)), 60)
 
     def hub(self, number: int) -> subprocess.Popen[bytes]:
         with (self.folder / f"hub{number}.log").open("ab") as log:

@@ -175,6 +175,17 @@ def test_two_hubs_share_the_events(config, send) -> None:
         assert min(one.counts["stored"], other.counts["stored"]) > 0
 
 
+def test_counts_are_logged_only_after_a_change(config, send, logs, monkeypatch) -> None:
+    monkeypatch.setattr("plateid.hub.ingest.REPORT_S", 0.0)
+    with ingesting(config):
+        for seq in (1, 2):
+            send("{}", "plateid/box/health")  # it counts nothing
+            send(fresh(seq))
+            until(lambda: len(rows(config, "SELECT 1 FROM event")) == seq)  # noqa: B023
+            until(lambda: {"event": "events", "log_level": "info", "stored": seq} in logs)  # noqa: B023
+    assert len([each for each in logs if each["event"] == "events"]) == 2
+
+
 def test_missing_event_is_requested_and_the_gap_is_closed(config, send, started_broker) -> None:
     listener = Subscriber(started_broker.port, "plateid/box/resend")
     missing = fresh(2)
