@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import time
 from importlib.util import find_spec
@@ -16,8 +15,8 @@ from plateid.config.outputs import MqttConfig
 from plateid.config.problems import checked
 from plateid.core.lists import compact
 from plateid.core.option_types import FilePath
-from plateid.errors import ConfigError, ServiceError, needs_extra, os_errors_as
-from plateid.files import replace_text
+from plateid.errors import ConfigError, ServiceError, errors_as, needs_extra, os_errors_as
+from plateid.files import give_to_owner_of_folder, replace_text
 from plateid.store.audit_log import AuditLog
 
 POSITIVE = click.FloatRange(0, min_open=True)
@@ -164,7 +163,7 @@ def gaps(path: Path) -> None:
     "--host",
     "hosts",
     multiple=True,
-    help="Name or address of the broker: also write its certificate, and that of the hub.",
+    help="Name or address of the broker: also make its certificate, and that of the hub.",
 )
 def rules(
     path: Path,
@@ -179,24 +178,33 @@ def rules(
 
     It wants TLS, and takes names from client certificates. NATS needs the names of all DEVICES.
     The folder must hold ca.crt, broker.crt and broker.key when the broker starts. With --host, the
-    hub's CA signs them, and hub.crt and hub.key for the hub itself; the configuration names the CA.
+    CA of the hub that CONFIG describes signs them. It also signs hub.crt, which goes with hub.key
+    and ca.crt to the folder of CONFIG. A key that exists, and its certificate, are kept.
     """
     from plateid.hub.broker_rules import HUB, broker_rules  # noqa: PLC0415 - as above
-    from plateid.hub.enrolment import Authority  # noqa: PLC0415 - as above
+    from plateid.hub.enrolment import Authority, host_name  # noqa: PLC0415 - as above
+    from plateid.hub.messages import NAME  # noqa: PLC0415 - as above
 
     for name in devices:
-        if name == HUB or not re.fullmatch("[a-zA-Z0-9_-]{1,64}", name):
+        if name == HUB or not NAME.fullmatch(name):
             raise click.BadParameter(f"no name of a device: {name}")
     for host in hosts:
-        if not re.fullmatch(r"[a-zA-Z0-9.-]{1,253}|[0-9a-f:]+", host):
-            raise click.BadParameter(f"no name or address of a host: {host}")
-    files = broker_rules(broker, prefix=prefix, folder=out.resolve(), devices=sorted(devices))
+        with errors_as(lambda _, reason: click.BadParameter(reason), host, ValueError):
+            host_name(host)
+    made = broker_rules(broker, prefix=prefix, folder=out.resolve(), devices=sorted(devices))
+    files = [(out, made, 0o600)]
     if hosts:
-        files |= Authority.opened(load_hub_config(path).folder).broker_files(hosts)
-    for name, text in files.items():
-        with os_errors_as(ServiceError, out / name):
-            replace_text(out / name, text, mode=0o600)
-        click.echo(f"{out / name} written")
+        authority = Authority.opened(load_hub_config(path).folder)
+        for folder, name, of, mode in (out, "broker", hosts, 0o600), (path.parent, HUB, (), 0o640):
+            if (key := folder / f"{name}.key").exists():
+                click.echo(f"{key} and its certificate are kept; delete the key for new ones")
+            else:
+                files.append((folder, authority.key_pair(name, of), mode))
+    for folder, made, mode in files:
+        for name, text in made.items():
+            with os_errors_as(ServiceError, folder / name):
+                replace_text(folder / name, text, mode=mode, first=give_to_owner_of_folder)
+            click.echo(f"{folder / name} written")
 
 
 @hub.command(epilog="Example: plateid hub simulate --devices 1000 --mqtt localhost:1883")

@@ -6,8 +6,10 @@ the name that the code was made for; mosquitto and NATS check the certificates a
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -40,6 +42,12 @@ CODE_LIFE = "1 hour"
 """Time in which a code must be used."""
 CERTIFICATE_DAYS, CA_DAYS = 825, 7300
 """Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
+LABEL = r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)"
+HOST = re.compile(rf"(?=.{{1,253}}\Z)({LABEL}\.)*(?![0-9]+\Z){LABEL}")
+NOTE_OWN = """
+    WITH old AS (UPDATE certificate SET revoked_at = now()
+        WHERE device = %(name)s AND serial <> %(serial)s AND revoked_at IS NULL)
+    INSERT INTO certificate (serial, device) VALUES (%(serial)s, %(name)s) ON CONFLICT DO NOTHING"""
 REVOKED = "SELECT serial, revoked_at FROM certificate WHERE revoked_at IS NOT NULL"
 Key = ec.EllipticCurvePrivateKey
 
@@ -61,7 +69,7 @@ class Authority:
         """Reads the keys, or makes them at the first start; raises StoreError."""
         key_file, file = folder / "ca.key", folder / "ca.pem"
         with os_errors_as(StoreError, folder), errors_as(StoreError, folder, ValueError):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
             if not file.exists():
                 _make_keys(key_file, file)
             key = serialization.load_pem_private_key(key_file.read_bytes(), None)
@@ -85,14 +93,15 @@ class Authority:
             raise EnrolmentError("csr: its signature is not valid")
         return self._issue(device, key)
 
-    def broker_files(self, hosts: Sequence[str]) -> dict[str, str]:
-        """Returns the files of a broker with some host names or addresses, and of the hub (PEM)."""
-        files = {"ca.crt": _pem(self.certificate)}
-        for name, subject, of in (("broker", "plateid broker", hosts), (HUB, HUB, ())):
-            key = ec.generate_private_key(ec.SECP256R1())
-            files[f"{name}.crt"] = _pem(self._issue(subject, key.public_key(), of))
-            files[f"{name}.key"] = _key_pem(key)
-        return files
+    def key_pair(self, name: str, hosts: Sequence[str] = ()) -> dict[str, str]:
+        """Returns PEM files: a new key and its certificate, for a server if it has hosts."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = self._issue(f"plateid {name}" if hosts else name, key.public_key(), hosts)
+        return {
+            "ca.crt": _pem(self.certificate),
+            f"{name}.crt": _pem(made),
+            f"{name}.key": _key_pem(key),
+        }
 
     def _issue(self, name: str, key: object, hosts: Sequence[str] = ()) -> x509.Certificate:
         """Returns the certificate of a client, or of the server with some hosts."""
@@ -103,7 +112,7 @@ class Authority:
         made = made.add_extension(x509.ExtendedKeyUsage([uses]), critical=False)
         made = made.add_extension(issuer, critical=False)
         if hosts:
-            subject = x509.SubjectAlternativeName(map(_host_name, hosts))
+            subject = x509.SubjectAlternativeName(map(host_name, hosts))
             made = made.add_extension(subject, critical=False)
         return made.sign(self.key, hashes.SHA256())
 
@@ -145,6 +154,13 @@ def revoke(db: psycopg.Connection, authority: Authority, device: str) -> None:
     write_crl(db, authority)
 
 
+def note_own_certificate(db: psycopg.Connection, file: Path) -> None:
+    """Records the certificate that the hub uses, and revokes those that it used before."""
+    with suppress(OSError, ValueError):  # the connection to the broker reports what is wrong
+        serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+        db.execute(NOTE_OWN, {"name": HUB, "serial": f"{serial:x}"})
+
+
 def write_crl(db: psycopg.Connection, authority: Authority) -> None:
     """Writes the list of all revoked certificates; raises StoreError.
 
@@ -158,12 +174,30 @@ def write_crl(db: psycopg.Connection, authority: Authority) -> None:
         for serial, at in db.execute(REVOKED):
             each = x509.RevokedCertificateBuilder(int(serial, 16), at)
             made = made.add_revoked_certificate(each.build())
-        replace_text(authority.folder / "crl.pem", _pem(made.sign(authority.key, hashes.SHA256())))
+        text = _pem(made.sign(authority.key, hashes.SHA256()))
+        replace_text(authority.folder / "crl.pem", text, first=give_to_owner_of_folder)
 
 
 def digest_of(secret: str) -> str:
     """Returns the SHA-256 of a code or token, hexadecimal."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """Returns an IP address, or a host name by RFC 1123, for a certificate; raises ValueError."""
+    with suppress(ValueError):
+        return x509.IPAddress(ip_address(host))
+    if not HOST.fullmatch(host):
+        raise ValueError(f"no name or address of a host: {host}")
+    return x509.DNSName(host)
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates a folder, and those above it, for the owner of the first one that exists."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        give_to_owner_of_folder(folder)
 
 
 def _make_keys(key_file: Path, file: Path) -> None:
@@ -177,13 +211,6 @@ def _make_keys(key_file: Path, file: Path) -> None:
     replace_text(key_file, _key_pem(key), mode=0o600, first=give_to_owner_of_folder)
     own = _pem(made.sign(key, hashes.SHA256()))
     replace_text(file, own, first=give_to_owner_of_folder)
-
-
-def _host_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 def _certificate(

@@ -22,7 +22,7 @@ from plateid.errors import BrokerError, ConfigError, PlateidError, StoreError, e
 from plateid.fleet_link import Reported
 from plateid.hub import desired
 from plateid.hub.database import migrate
-from plateid.hub.enrolment import write_crl
+from plateid.hub.enrolment import note_own_certificate, write_crl
 from plateid.hub.messages import NAME
 from plateid.hub.purge import FINISH, drop_old
 from plateid.hub.site import HOOKS, LISTS, FleetSite
@@ -101,6 +101,8 @@ class HubServer:
     def run(self, ready: Callable[[], object]) -> None:
         """Serves until `stop`; calls `ready` once."""
         with self._fleet.history.opened() as db:
+            if file := self._config.mqtt.certificate_file:
+                note_own_certificate(db, file)
             write_crl(db, self._fleet.authority)
         self._web.check()
         ready()

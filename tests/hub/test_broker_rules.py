@@ -4,19 +4,23 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
 from plateid.commands.main import main
 from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig, NatsConfig
+from plateid.config.load import load_hub_config
 from plateid.config.outputs import MqttConfig
 from plateid.errors import BrokerError
 from plateid.hub.broker_rules import HUB
 from plateid.hub.mqtt_source import GROUP
 from plateid.hub.nats_source import STREAM, NatsSource
 from plateid.outputs.mqtt_connection import MqttConnection, newest_protocol
+from plateid.outputs.mqtt_credentials import tls_context
 from plateid.outputs.self_pipe import SelfPipe
 from tests.support.broker import free_ports, is_open, until
 from tests.support.certificates import Authority, Certificate
@@ -145,8 +149,46 @@ def test_client_without_a_certificate_is_refused(ruled: Config) -> None:
         newest_protocol(config, "stranger", pipe)
 
 
-def test_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
-    words = ["hub", "rules", "mosquitto", "--out", str(tmp_path), "--host", "a b"]
+@pytest.mark.parametrize("host", ["a b", "a..b", "-x", "x-", ":::", "256.1.1.1", "a." * 127 + "aa"])
+def test_host_that_is_no_name_is_refused(tmp_path: Path, host: str) -> None:
+    words = ["hub", "rules", "mosquitto", "--out", str(tmp_path), "--host", host]
     done = CliRunner().invoke(main, words)
-    assert (done.exit_code, "no name or address of a host: a b" in done.output) == (2, True)
+    assert (done.exit_code, f"no name or address of a host: {host}" in done.output) == (2, True)
     assert not list(tmp_path.iterdir())
+
+
+def test_keys_are_kept_until_they_are_deleted(tmp_path: Path) -> None:
+    """The hub reads its own where its configuration is."""
+    config, out = tmp_path / "etc/hub.toml", tmp_path / "broker"
+    out.mkdir()
+    config.parent.mkdir()
+    config.write_text(
+        'folder = "ca"\n[database]\nurl = "postgresql://localhost/none"\n'
+        '[mqtt]\ntls = true\nca_file = "ca.crt"\n'
+        'certificate_file = "hub.crt"\nkey_file = "hub.key"\n'
+    )
+    mqtt = load_hub_config(config).mqtt
+    words = ["hub", "rules", "nats", "-c", str(config), "--out", str(out)]
+
+    def run(*hosts: str) -> str:
+        done = CliRunner().invoke(
+            main, [*words, *(each for host in hosts for each in ("--host", host))]
+        )
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    run("b1.example", "::1")
+    files = [mqtt.key_file, mqtt.certificate_file, out / "broker.key", out / "broker.crt"]
+    before = [file.read_bytes() for file in files]
+    assert tls_context(mqtt) is not None
+    names = x509.load_pem_x509_certificate(before[3]).extensions
+    names = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names == x509.SubjectAlternativeName(
+        [x509.DNSName("b1.example"), x509.IPAddress(ip_address("::1"))]
+    )
+    assert f"{out / 'broker.key'} and its certificate are kept" in run("b2.example")
+    assert [file.read_bytes() for file in files] == before
+    mqtt.key_file.unlink()
+    run("b1.example")
+    after = [file.read_bytes() for file in files]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [False, False, True, True]

@@ -1,5 +1,6 @@
 """Certificates of devices: signed by a CA that TLS accepts, and revoked for good."""
 
+import os
 import ssl
 from contextlib import suppress
 from pathlib import Path
@@ -9,10 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from plateid.config.hub import DatabaseConfig
+from plateid.config.hub import DatabaseConfig, HubConfig, HubMqttConfig
+from plateid.config.service import WebConfig
 from plateid.hub.database import connect
 from plateid.hub.enrolment import Authority, EnrolmentError, enrol, make_code, revoke
 from tests.support import certificates
+from tests.support.broker import free_port
+from tests.support.fleets import served_hub
 
 
 def request_of(key: ec.EllipticCurvePrivateKey) -> str:
@@ -50,6 +54,31 @@ def test_certificate_stays_revoked_after_the_device_is_enrolled_again(
 def test_device_cannot_have_the_name_of_the_hub(database: DatabaseConfig) -> None:
     with connect(database, purpose="test") as db, pytest.raises(ValueError, match="hub is not"):
         make_code(db, "hub")
+
+
+def test_certificate_that_the_hub_used_before_is_revoked(
+    database: DatabaseConfig, tmp_path: Path
+) -> None:
+    authority, file = Authority.opened(tmp_path / "hub"), tmp_path / "hub.crt"
+    web = WebConfig(port=free_port())
+    mqtt = HubMqttConfig(port=free_port(), tls=True, certificate_file=file)
+    config = HubConfig(database=database, folder=authority.folder, mqtt=mqtt, web=web)
+    serials = []
+    for _ in range(2):
+        text = authority.key_pair("hub")["hub.crt"]
+        file.write_text(text)
+        serials.append(x509.load_pem_x509_certificate(text.encode()).serial_number)
+        for _ in range(2):
+            with served_hub(config):
+                assert revoked(authority) == set(serials[:-1])
+
+
+def test_keys_belong_to_the_owner_of_the_first_folder_that_exists(tmp_path: Path) -> None:
+    owner = 65534 if os.getuid() == 0 else os.getuid()
+    os.chown(tmp_path, owner, -1)
+    authority = Authority.opened(tmp_path / "new/hub")
+    made = [authority.folder.parent, authority.folder, *authority.folder.iterdir()]
+    assert [file.stat().st_uid for file in made] == [owner] * 4
 
 
 def test_certificate_is_accepted_by_strict_tls(tmp_path: Path) -> None:
