@@ -39,6 +39,15 @@ def test_purge_is_confirmed_though_the_database_was_restored_from_a_backup(
         assert waiting(db, again) == []
 
 
+def test_purges_of_one_millisecond_have_different_numbers(database: DatabaseConfig) -> None:
+    insert = "INSERT INTO purge (plate, devices) SELECT 'SEQ', '{}' FROM generate_series(1, 900)"
+    with connect(database, purpose="test") as db:
+        before = purge_plate(db, "SEQ").id
+        db.execute(insert)
+        later = db.execute("SELECT count(*) FROM purge WHERE id > %s", (before,))
+        assert later.fetchone() == (900,)
+
+
 @pytest.mark.parametrize("text", ["", " - ", ".*"])
 def test_text_that_is_no_plate_is_refused(database: DatabaseConfig, text: str) -> None:
     insert_events(database, [with_plate(1, "B68SPK")])

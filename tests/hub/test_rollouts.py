@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from contextlib import ExitStack
 
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from plateid.bundles import trial
+from plateid.bundles.install import pack_bundle
 from plateid.commands.main import main
 from plateid.config.hub import HubConfig, HubMqttConfig
 from plateid.config.service import WebConfig
@@ -16,6 +18,7 @@ from plateid.fleet_link import link_folder
 from plateid.hub import server
 from plateid.hub.purge import ARCHIVE_AGE, drop_old
 from plateid.hub.rollouts import START
+from plateid.models import bundle
 from tests.hub.test_ingest import ingesting
 from tests.support.broker import free_port, until
 from tests.support.fleets import LinkedDevice, ServedHub, linked_device, served_hub
@@ -159,12 +162,31 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             fleet.until(lambda: select(config, ALERTS))
         assert fleet.seen == {("old", "old", "old"), ("new", "old", "old")}
         reason = select(config, "SELECT reason FROM rollout WHERE id = 2")
-        assert reason == [("wave 1: 1 of 1 devices failed",)]
+        why = f"wave 1: 1 of 1 devices failed, for example {canary[0]}: "
+        assert reason[0][0].startswith(why)
         assert select(config, ALERTS) == [("hub", f"rollout 2: {reason[0][0]}")]
         others = select(
             config, "SELECT state, wanted FROM rollout_device WHERE rollout = 2 AND wave > 1"
         )
         assert others == [("waiting", None)] * 2
+
+
+def test_rollout_says_that_devices_are_too_old_for_its_bundle(config, monkeypatch) -> None:
+    folder = config.trusted_keys.parent
+    spec = folder / "new-bundle/bundle.toml"
+    spec.write_text(spec.read_text().replace("format = 1", "format = 2"))
+    golden = [(folder / "street.png", "AB12")]
+    pack_bundle(spec.parent, golden, key=folder / "ours.key", out=folder / "new.tar")
+    with ExitStack() as stack:
+        fleet = linked(stack, config, stack.enter_context(served_hub(config)))
+        assert roll_out(config, "new")[0] == 0
+        monkeypatch.setattr(bundle, "FORMATS", (1,))  # from now on, this is an old device
+        fleet.until(lambda: state(config) == "rolled back")
+        fleet.until(lambda: select(config, ALERTS))
+        assert fleet.seen == {("", "", "")}
+    ((hub, reason),) = select(config, ALERTS)
+    expected = "rollout 1: wave 1: 1 of 1 devices failed, for example .*: failed: .*format 2; this"
+    assert (hub, bool(re.match(expected, reason))) == ("hub", True), reason
 
 
 @pytest.mark.parametrize(
