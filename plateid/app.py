@@ -266,7 +266,7 @@ class App:
             clock_synced(),
             listed=self._lists.names(),
             outputs=self._delivery.health(),
-            outages=outage_counts,
+            outages=dict(outage_counts),
             snapshots=self._snapshots.health(),
             broker_failure=self._delivery.mqtt.failure,
             trial=self._recognition.trial.report(),

@@ -1,4 +1,4 @@
-"""Records of the health report. All counts are since the start."""
+"""Records of the health report, which has their fields. All counts are since the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class SnapshotHealth:
 class StorageHealth:
     """The state of the event store, of its MQTT outbox and of the events kept in memory."""
 
-    failure: str | None  # why the store cannot be written
+    disk_failure: str | None  # why the store cannot be written
     outbox: OutboxHealth
     unstored: int  # events in memory that the store has not taken yet
     lost: int  # events that an output did not get: the store failed and the memory was full

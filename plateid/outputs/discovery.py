@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -13,7 +12,6 @@ from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import HomeAssistantConfig
 from plateid.errors import StoreError
 from plateid.outputs.homeassistant import (
-    MIGRATION,
     camera_components,
     components,
     device_id,
@@ -78,9 +76,6 @@ class DiscoveryPublisher:
     The device and each camera have a message. Home Assistant removes a component whose platform
     alone is published, once. For this, the store remembers the published components of the device.
     If discovery is disabled, all devices are removed.
-
-    Earlier versions published the entities of cameras as components of the device. Home Assistant
-    first unloads these without forgetting what users have set, for example names.
     """
 
     def __init__(
@@ -96,11 +91,9 @@ class DiscoveryPublisher:
         self.subscription = config.status_topic if config.enabled else None
         cameras = device.cameras if config.enabled else ()
         self._topic = f"{config.prefix}/device/{device_id(device)}/config"
-        parts = {camera: camera_components(device, camera) for camera in cameras}
-        self._camera_ids = frozenset(chain(*parts.values()))
         self._messages = {
             f"{config.prefix}/device/{device_id(device, camera)}/config": discovery_payload(
-                device, parts[camera], removed={}, camera=camera
+                device, camera_components(device, camera), removed={}, camera=camera
             )
             for camera in cameras
         }
@@ -150,13 +143,10 @@ class DiscoveryPublisher:
     def _publish(self, retained: RetainedMessages) -> None:
         before = self._remembered()
         removed = {id_: before[id_] for id_ in before.keys() - self._platforms.keys()}
-        moved = removed.keys() & self._camera_ids
-        gone = {id_: platform for id_, platform in removed.items() if id_ not in moved}
-        self._removing = frozenset(gone or moved)
+        self._removing = frozenset(removed)
         if self._components or before:
-            migrates = moved and not gone
-            retained.set(self._topic, MIGRATION if migrates else self._payload(gone))
-        for topic, message in self._messages.items() if not moved else ():
+            retained.set(self._topic, self._payload(removed))
+        for topic, message in self._messages.items():
             retained.set(topic, message)
 
     def _remembered(self) -> dict[str, str]:

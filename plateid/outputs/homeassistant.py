@@ -27,8 +27,6 @@ ENTITIES: dict[str, dict[str, Component]] = tomllib.loads(
     resources.files("plateid.outputs").joinpath("entities.toml").read_text("utf-8")
 )
 """The entities of a camera, of the device and of a list entry."""
-MIGRATION = '{"migrate_discovery":true}'
-"""Message that makes Home Assistant unload the entities of a device but keep their settings."""
 
 
 def device_id(device: MqttDevice, camera: str = "") -> str:

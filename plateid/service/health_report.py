@@ -76,42 +76,31 @@ class HealthReporter:
 
     def report(self) -> dict[str, Any]:
         """Returns the report; None stands for a value that is unknown."""
-        device = self._device()
-        storage = device.storage
-        return {
-            "sent_at": rfc3339(datetime.now(UTC)),
-            "uptime_s": round(time.monotonic() - self._started),
-            "version": __version__,
-            "bundle": self._bundle,
-            "trial": device.trial,
-            "backend": device.backend,
-            "latency_ms": device.latency_ms,
-            "confidence": self.events.confidence,
-            "hit_rate": device.hit_rate,
-            "cameras": {
-                name: asdict(camera)
-                | {
-                    "reads_per_minute": self.events.per_minute(name),
-                    "events": self.events.events(name),
-                }
-                for name, camera in device.cameras.items()
-            },
-            "disk": "ok" if storage.failure is None else "failed",
-            "disk_failure": storage.failure,
-            "broker_failure": device.broker_failure,
-            "outbox": asdict(storage.outbox),
-            "outputs": {name: asdict(output) for name, output in device.outputs.items()},
-            "outages": dict(device.outages),
-            "snapshots": asdict(device.snapshots),
-            "last_seq": storage.last_seq,
-            "unstored": storage.unstored,
-            "lost": storage.lost,
-            "stores_replaced": storage.stores_replaced,
-            "last_seen": {name: storage.last_seen.get(name) for name in device.listed},
-            "clock_synced": device.clock_synced,
-            "disk_free_mb": storage.disk_free_mb,
-            "temperature_c": temperature_c(),
-        }
+        device = asdict(self._device())
+        storage: dict[str, Any] = device.pop("storage")
+        listed: tuple[str, ...] = device.pop("listed")
+        return (
+            device
+            | storage
+            | {
+                "sent_at": rfc3339(datetime.now(UTC)),
+                "uptime_s": round(time.monotonic() - self._started),
+                "version": __version__,
+                "bundle": self._bundle,
+                "confidence": self.events.confidence,
+                "cameras": {
+                    name: camera
+                    | {
+                        "reads_per_minute": self.events.per_minute(name),
+                        "events": self.events.events(name),
+                    }
+                    for name, camera in device["cameras"].items()
+                },
+                "disk": "ok" if storage["disk_failure"] is None else "failed",
+                "last_seen": {name: storage["last_seen"].get(name) for name in listed},
+                "temperature_c": temperature_c(),
+            }
+        )
 
 
 def idle_report(cameras: Iterable[str]) -> Callable[[], dict[str, Any]]:

@@ -73,7 +73,7 @@ class Outbox:
         with suppress(OSError):
             free_mb = shutil.disk_usage(self._store.path.parent).free // 1_000_000
         return StorageHealth(
-            failure=self._backlog.failure,
+            disk_failure=self._backlog.failure,
             outbox=self.health(),
             unstored=len(self._backlog),
             lost=self._backlog.dropped,

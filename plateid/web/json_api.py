@@ -82,19 +82,6 @@ def health(request: Request) -> Response:
     return JSONResponse(site_of(request).report())
 
 
-def lists(request: Request) -> Response:
-    """Returns the entries of the list file."""
-    site = site_of(request)
-    entries = read_entries(site.config.lists.file, site.cameras)
-    return JSONResponse({"entries": [_entry_json(entry) for entry in entries]})
-
-
-def _entry_json(entry: ListEntry) -> dict[str, Any]:
-    times = {name: getattr(entry, name) for name in ("valid_from", "valid_to")}
-    shown = {name: moment and _utc(moment) for name, moment in times.items()}
-    return asdict(entry) | shown | {"cameras": sorted(entry.cameras)}
-
-
 def _utc(moment: datetime) -> str:
     """Converts a local time; the first and last dates of the calendar have no other time zone."""
     try:
@@ -197,8 +184,10 @@ def _check_etag(request: Request, etag: str) -> None:
 
 
 def _shown(entry: ListEntry) -> dict[str, Any]:
-    shown = _entry_json(entry)
+    shown = asdict(entry) | {"cameras": sorted(entry.cameras)}
     shown["list"] = shown.pop("kind")
+    for name in ("valid_from", "valid_to"):
+        shown[name] = shown[name] and _utc(shown[name])
     return shown | {"etag": state_of(json.dumps(shown, sort_keys=True))}
 
 

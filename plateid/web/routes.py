@@ -134,7 +134,6 @@ ROUTES = [
     Route("/models", model_pages.roll_back, methods=["POST"]),
     Route("/api/v1/openapi.json", json_api.openapi, "read_events", "read_images", "write_lists"),
     Route("/api/v1/health", json_api.health),
-    Route("/api/v1/lists", json_api.lists, "read_events", "write_lists"),
     Route("/api/v1/lists/entries", json_api.entries, "read_events", "write_lists"),
     Route(
         "/api/v1/lists/entries", json_api.change, "write_lists", methods=["POST", "PATCH", "DELETE"]

@@ -14,13 +14,12 @@ from plateid.config.outputs import HomeAssistantConfig
 from plateid.core.ids import uuid7
 from plateid.core.records import ListMatch
 from plateid.outputs.discovery import DiscoveryPublisher
-from plateid.outputs.homeassistant import camera_components, components, discovery_payload
 from plateid.outputs.mqtt import MqttPublisher
 from plateid.outputs.mqtt_topics import MqttDevice
 from plateid.store.event_store import EventStore
 from tests.homeassistant.home_assistant import automation
 from tests.homeassistant.program import Program
-from tests.support.broker import Broker, Subscriber, until
+from tests.support.broker import Broker, until
 from tests.support.samples import QUICK, event, make_health, outbox_of
 
 PLATE = "event.gate_drive_plate"
@@ -45,7 +44,8 @@ class Installation:
 
     def start_plateid(self) -> None:
         self._store = EventStore(self.folder / "events.sqlite3")
-        device = self.device(self._store)
+        names = ("plateid", "gate", self._store.instance, ("drive",))
+        device = MqttDevice(*names, True, True, True, "http://gate.local:8480", "tiny-2")
         config = HomeAssistantConfig()
         discovery = DiscoveryPublisher(config, device, self._store, list_names=lambda: ("Ana",))
         health = make_health(self._store, cameras=device.cameras, listed=["Ana"])
@@ -67,10 +67,6 @@ class Installation:
             self._publisher.stop(5)
             self._store.close()
             self._publisher = self._store = None
-
-    def device(self, store: EventStore) -> MqttDevice:
-        names = ("plateid", "gate", store.instance, ("drive",))
-        return MqttDevice(*names, True, True, True, "http://gate.local:8480", "tiny-2")
 
     def drive_through(self) -> str:
         """Publishes a pass of an allowed vehicle; returns its id."""
@@ -130,38 +126,6 @@ def plateid(installation) -> Iterator[None]:
     installation.wait_ready()
     yield
     installation.stop_plateid()
-
-
-def test_entities_of_an_earlier_version_keep_their_names_and_get_a_camera(tmp_path):
-    """It had one device: the camera's entities were components of it."""
-    with installed(tmp_path) as installation:
-        check_earlier_version(installation)
-
-
-def check_earlier_version(installation: Installation) -> None:
-    home = installation.home
-    with closing(EventStore(installation.folder / "events.sqlite3")) as store:
-        device = installation.device(store)
-        old = components(device, ["Ana"]) | camera_components(device, "drive")
-        store.set_components({id_: part["p"] for id_, part in old.items()})
-    with closing(Subscriber(installation.broker.port)) as client:
-        topic = f"homeassistant/device/plateid_{device.instance}/config"
-        client.publish(topic, discovery_payload(device, old, removed={}), retain=True)
-        client.publish("plateid/gate/status", "online", retain=True)
-    camera = "image.gate_snapshot"  # as this message names it
-    until(lambda: camera in installation.states(), WAIT_S)
-    home.ask("config/entity_registry/update", entity_id=camera, name="My snapshot")
-    installation.start_plateid()
-    until(
-        lambda: "Drive" in {each["name"] for each in home.ask("config/device_registry/list")},
-        WAIT_S,
-    )
-    devices = {each["name"]: each["id"] for each in home.ask("config/device_registry/list")}
-    moved = {each["entity_id"]: each for each in home.ask("config/entity_registry/list")}
-    assert moved[camera]["name"] == "My snapshot"
-    assert moved[camera]["device_id"] == devices["Drive"]
-    assert not [id_ for id_ in moved if id_.endswith("_2")]
-    assert home.complaints() == []
 
 
 @pytest.mark.usefixtures("plateid")

@@ -117,25 +117,6 @@ def test_removal_that_no_broker_received_is_published_later(store, broker, publi
     assert after["cmps"].keys() == removal["cmps"].keys() - {bob}
 
 
-def test_entities_of_cameras_move_out_of_the_device_of_an_earlier_version(store, broker, publish):
-    """It had one message; the entities of a removed camera go, those of the others move."""
-    parts = {"gate_last": "sensor", "yard_last": "sensor", "gate_event": "event"}
-    store.set_components({f"plateid_{store.instance}_{id_}": p for id_, p in parts.items()})
-    broker.start()
-    with closing(listen(broker)) as heard:
-        publish(broker.config, cameras=["gate"])
-        until(lambda: configs(heard, store, "gate"))
-    removal, migration, after = configs(heard, store)
-    gone = {id_ for id_, part in removal["cmps"].items() if part == {"p": "sensor"}}
-    assert gone == {f"plateid_{store.instance}_yard_last"}
-    assert migration == {"migrate_discovery": True}
-    VALIDATOR.validate(after)
-    assert keys(after) == set()
-    topics = [message.topic for message in heard.of("/config")]
-    assert [topic.endswith("_gate/config") for topic in topics] == [False, False, False, True]
-    assert store.components().keys() == after["cmps"].keys()
-
-
 def test_changed_list_changes_the_entities(store, broker, publish):
     listed = ["Ana"]
     broker.start()

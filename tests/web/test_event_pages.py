@@ -153,7 +153,7 @@ def test_api_pages_are_complete_and_events_follow_the_schema(device):
 def test_api_returns_list_entries_with_any_date(device):
     rows = "plate,list,valid_from,valid_to\nB68SPK,allow,0001-01-01,9999-12-31\n"
     device.list_file.write_text(rows)
-    (entry,) = json.loads(device.text("/api/v1/lists"))["entries"]
+    (entry,) = json.loads(device.text("/api/v1/lists/entries"))["entries"]
     assert (entry["plate"], entry["valid_from"][:4], entry["valid_to"][:4]) == (
         *("B68SPK", "0001", "9999"),
     )
