@@ -35,6 +35,8 @@ _EARLIEST_CREATION = datetime(2000, 1, 1, tzinfo=UTC)
 """Earliest creation time that counts. Before it, the clock of the camera was not set."""
 _KEY_STEP_S = 5.0
 """Least distance of two listed key frames, seconds: a year of recordings has millions."""
+_SEEK_SLACK_S = 1e-3
+"""By how much a key frame may follow the time that a search begins at: rounding of its time."""
 _DEFAULT_FPS = 25
 """Assumed frame rate of a file that states none, frames a second."""
 
@@ -173,13 +175,14 @@ class VideoFile:
         """
         self._first_s, back_s = first_s, 0.0
         while True:
-            wanted_s = first_s + max(time_s - back_s, 0.0)
+            wanted_s = first_s + max(time_s + _SEEK_SLACK_S - back_s, 0.0)
             self._last_block = None
             self.container.seek(round(wanted_s / (self.stream.time_base or 1)), stream=self.stream)
             found = itertools.dropwhile(lambda each: not each.is_keyframe, self.packets())
             first = next(found, None)
             at_s = None if first is None or first.pts is None else first.pts * first.time_base
-            if first is not None and (time_s <= back_s or (at_s or 0) <= first_s + time_s):
+            latest_s = first_s + time_s + _SEEK_SLACK_S
+            if first is not None and (time_s <= back_s or (at_s or 0) <= latest_s):
                 self._begin = first.pts
                 return itertools.chain([first], found)
             if time_s <= back_s:

@@ -5,6 +5,9 @@ import random
 import pytest
 
 from plateid.alpr import ALPR
+from plateid.archive.plan import WARM_UP_S, plan
+from plateid.archive.probe import probe
+from plateid.capture.video_file import open_video
 from tests.support.archives import assert_equal, chunked_run, whole_run
 from tests.support.sighted import FPS, Vehicle, write_street
 
@@ -48,6 +51,21 @@ def test_random_cuts_give_the_passes_of_one_run(sighted, tmp_path, kind, suffix)
         assert_equal(chunked_run(sighted, [path], draw.uniform(5, 12)), wanted)
     fast = chunked_run(sighted, [path], 12, fast=True)
     assert [each[0] for each in fast] == [each[0] for each in wanted]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_chunks_begin_at_the_key_frame_before_their_warm_up(tmp_path, suffix):
+    moments = times(random.Random(2), varying=True)
+    path = write_street(tmp_path / f"s.{suffix}", [], moments, g="10")
+    recording = probe(str(path), None)
+    ((_, *chunks),) = plan([recording], 5)
+    assert len(chunks) >= 3
+    for chunk in chunks:
+        with open_video(path) as video:
+            begin_s = chunk.start_s - WARM_UP_S
+            first = next(iter(video.packets_from(begin_s, recording.first_s)))
+        at_s = float(first.pts * first.time_base) - recording.first_s
+        assert at_s == pytest.approx(begin_s, abs=1e-6)
 
 
 def test_vehicle_that_parks_over_many_chunks_is_one_pass(sighted, tmp_path):
