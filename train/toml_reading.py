@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from plateid.config.problems import problems_of
+from plateid.errors import reason_of
 from train.train_error import TrainError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -20,4 +21,4 @@ def read_toml(file: Traversable, model: type[Model]) -> Model:
         problems = "; ".join(problem.text for problem in problems_of(error, model))
         raise TrainError(f"{file}: {problems}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise TrainError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+        raise TrainError(f"{file}: {reason_of(error)}") from error

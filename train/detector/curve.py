@@ -18,7 +18,7 @@ from train.detector.finetune import base_hash, train_detector
 from train.detector.plate_trainer import DetectorRun
 from train.detector.yolo_weights import load_detector
 from train.record import begin
-from train.train_error import TrainError
+from train.train_error import RESUME, TrainError, os_errors
 
 STARTS = ("fine-tuned", "from scratch")
 """The two curves: training from a base, and from random weights."""
@@ -47,7 +47,7 @@ def run_curve(curve: Curve) -> Path:
     """Runs the missing points, draws all, and returns the path of the SVG beside `curve.json`."""
     out, points = Path(curve.out), list[dict[str, Any]]()
     _check_starts(curve)
-    try:
+    with os_errors(f"--out {out}", RESUME):
         out.mkdir(parents=True, exist_ok=True)
         split, _ = load_split(map(Path, curve.data))
         data, everything = data_hash(split.images), len(split.training)
@@ -58,10 +58,6 @@ def run_curve(curve: Curve) -> Path:
             record = {**asdict(curve), "points": points}
             write_whole(out / "curve.json", json.dumps(record, indent=1).encode())
             draw(points, out / "curve.svg")
-    except OSError as error:
-        raise TrainError(
-            f"--out {out}: {error.strerror}; run the same command again to resume"
-        ) from error
     return out / "curve.svg"
 
 

@@ -14,7 +14,7 @@ from plateid.files import write_whole
 from plateid.models.drop_in import calibration_file
 from train.evaluation.evaluate import Evaluation
 from train.manifest.bundle_toml import edit_bundle_toml
-from train.train_error import TrainError
+from train.train_error import os_errors
 
 # Metrics of a source; `bundle.toml` has each as SOURCE_METRIC.
 DETECTOR = ("recall", "mAP50", "mAP50_95")
@@ -28,19 +28,16 @@ def update_bundle(evaluation: Evaluation) -> None:
 
     Raises TrainError if a file cannot be written, BundleError if the bundle has been changed.
     """
-    try:
-        with edit_bundle_toml(evaluation.run.bundle) as table:
-            fitted = evaluation.reader and evaluation.reader.temperature
-            if fitted and fitted.value != table["reader"].get("temperature", 1.0):
-                table["reader"]["temperature"] = fitted.value
-                table["metrics"] = tomlkit.table()  # the old metrics hold for another temperature
-            metrics = table.setdefault("metrics", tomlkit.table())
-            for key, value in _metrics(evaluation):
-                metrics.pop(key, None)
-                if value is not None:
-                    metrics[key] = round(value, 3)
-    except OSError as error:
-        raise TrainError(f"{error.filename}: {error.strerror}") from error
+    with os_errors(), edit_bundle_toml(evaluation.run.bundle) as table:
+        fitted = evaluation.reader and evaluation.reader.temperature
+        if fitted and fitted.value != table["reader"].get("temperature", 1.0):
+            table["reader"]["temperature"] = fitted.value
+            table["metrics"] = tomlkit.table()  # the old metrics hold for another temperature
+        metrics = table.setdefault("metrics", tomlkit.table())
+        for key, value in _metrics(evaluation):
+            metrics.pop(key, None)
+            if value is not None:
+                metrics[key] = round(value, 3)
 
 
 def write_calibration(reader: Path, evaluation: Evaluation) -> None:
@@ -49,10 +46,8 @@ def write_calibration(reader: Path, evaluation: Evaluation) -> None:
     if fitted:
         path, sha256 = calibration_file(reader), evaluation.spec.reader.sha256
         content = tomlkit.dumps({"sha256": sha256, "temperature": fitted.value})
-        try:
+        with os_errors(path):
             write_whole(path, content.encode())
-        except OSError as error:
-            raise TrainError(f"{path}: {error.strerror}") from error
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:

@@ -34,7 +34,7 @@ from train.evaluation.reader_accuracy import (
 from train.manifest.weight_origin import data_name, trained_on
 from train.progress import tracked
 from train.record import commit
-from train.train_error import TrainError
+from train.train_error import TrainError, os_errors
 
 SourcedImage = tuple[str, LabelledImage]
 """An image and its source: its folder's name, or the path if another folder has the same name."""
@@ -107,10 +107,8 @@ def evaluate(run: EvaluationRun) -> Evaluation:
             if vars(run)[option] and not run.held_out:
                 raise TrainError(f"--{option}: {line}")
         click.echo(line, err=True)
-    try:
+    with os_errors(f"--out {run.out}"):
         run.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainError(f"--out {run.out}: {error.strerror}") from error
     predictor = Predictor(run.bundle, run.reader)
     images, trained = read_sets(run.folders, held_out=run.held_out)
     crop_images, trained_crops = read_sets(run.crops, held_out=run.held_out, crops=True)

@@ -32,7 +32,7 @@ from train.evaluation.evaluate import Evaluation, ReaderResults
 from train.evaluation.evaluation_tables import calibrations, tables
 from train.evaluation.image_results import REFERENCE
 from train.evaluation.reader_accuracy import ReadResult, aligned
-from train.train_error import TrainError
+from train.train_error import os_errors
 
 WRONG_READS = 60
 """Wrong reads that a report shows."""
@@ -41,8 +41,6 @@ CROP_WIDTH = 320
 
 INK = "#012345"
 """Placeholder for the colour of the page's text."""
-COLOURS = ("#2f86c1", "#d9662b", "#1f9e78", "#b5689a", "#b38600", "#7a7fd0")
-"""Colours of the curves, readable on light and dark pages."""
 ZOOMED = 0.5
 """Start of the axes if every operating point lies above it."""
 STYLE: dict[Any, Any] = {
@@ -64,11 +62,9 @@ def write_report(evaluation: Evaluation) -> Path:
     page = _html(evaluation, images, wrong)
     record = _record(evaluation, images, wrong)
     out = evaluation.run.out
-    try:
+    with os_errors():
         write_whole(out / "report.json", json.dumps(record, indent=1).encode())
         write_whole(out / "report.html", page.encode())
-    except OSError as error:
-        raise TrainError(f"{error.filename}: {error.strerror}") from error
     return out / "report.html"
 
 
@@ -186,13 +182,12 @@ def precision_recall(evaluation: Evaluation) -> str:
     parts = [*(sources if len(sources) > 1 else []), *evaluation.parts["all"]]
     points = [(part.recall or 0, part.precision or 0) for part in parts]
     start = ZOOMED if min(map(min, points)) > ZOOMED else 0.0
-    colours = [*(COLOURS[n % len(COLOURS)] for n in range(len(parts) - 1)), INK]
 
     def draw(axes: Axes) -> None:
-        for part, point, colour in zip(parts, points, colours, strict=True):
-            curve = np.array(part.curve)
-            axes.plot(RECALLS[curve > 0], curve[curve > 0], color=colour, label=part.name)
-            axes.plot(*point, "o", color=colour, clip_on=False)
+        for part, point in zip(parts, points, strict=True):
+            curve, colour = np.array(part.curve), INK if part is parts[-1] else None
+            (line,) = axes.plot(RECALLS[curve > 0], curve[curve > 0], color=colour, label=part.name)
+            axes.plot(*point, "o", color=line.get_color(), clip_on=False)
         limits = start, 1 + (1 - start) / 100  # lines along 1 are not clipped
         axes.set(xlabel="recall", ylabel="precision", xlim=limits, ylim=limits)
         axes.legend(loc="lower left", frameon=False)
@@ -205,9 +200,9 @@ def reliability(calibrations: Mapping[str, Calibration]) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot((0, 1), (0, 1), "--", color=INK, alpha=0.4, linewidth=1)
-        for (name, each), colour in zip(calibrations.items(), COLOURS, strict=False):
+        for name, each in calibrations.items():
             points = np.array([(part.confidence, part.correct) for part in each.bins])
-            axes.plot(*points.reshape(-1, 2).T, "o-", color=colour, label=name, clip_on=False)
+            axes.plot(*points.reshape(-1, 2).T, "o-", label=name, clip_on=False)
         axes.set(xlabel="confidence", ylabel="share of correct reads", xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="upper left", frameon=False)
 

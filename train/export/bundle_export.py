@@ -23,7 +23,7 @@ from train.manifest.bundle_toml import edit_bundle_toml, set_hashes
 from train.manifest.weight_origin import averaged_with, detector_origin, reader_origin
 from train.reader.reader_weights import SECTION, average_with, trained_reader
 from train.reader.real_plates import read_plates
-from train.train_error import TrainError
+from train.train_error import TrainError, os_errors
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def export_bundle(export: Export) -> None:
     _check(export)
     before = DEFAULT_BUNDLE if export.is_new else export.out
     out = export.out
-    try:
+    with os_errors(f"--out {out}"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
             new = Path(shutil.copytree(before, Path(folder) / "new"))
@@ -72,8 +72,6 @@ def export_bundle(export: Export) -> None:
                 size = {"width": spec.width, "height": spec.height}
                 export_raw_head(network, file, export.maker, **size)
             _replace_folder(new, out)
-    except OSError as error:
-        raise TrainError(f"--out {out}: {error}") from error
 
 
 def _replace_folder(new: Path, out: Path) -> None:

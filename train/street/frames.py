@@ -16,7 +16,7 @@ from train.street.projection import FloatImage, Points, Projection, Size
 from train.street.scenario import Street
 from train.street.scenery import paint_scenery
 from train.street.vehicle_model import VehicleModel, build_model
-from train.train_error import TrainError
+from train.train_error import os_errors
 
 READABLE_PX = 16
 """Minimum height of a plate in the ground truth, pixels."""
@@ -129,7 +129,7 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
     """
     boxes: list[dict[int, list[float]]] = [{} for _ in street.vehicles]  # by number of the frame
     count = round(street.length_s * fps)
-    try:
+    with os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"new-{path.name}")
         with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as container:
@@ -150,5 +150,3 @@ def write_video(street: Street, path: Path, *, size: Size = (1280, 720), fps: in
             truth.append({**entry, "boxes": [found.get(at) for at in range(first, last + 1)]})
         head = {"width": size[0], "height": size[1], "fps": fps, "frames": count}
         path.with_suffix(".json").write_text(json.dumps({**head, "vehicles": truth}))
-    except OSError as error:
-        raise TrainError(f"{path}: {error.strerror}") from error
