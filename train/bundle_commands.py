@@ -8,8 +8,7 @@ import click
 from plateid.config.models import DEFAULT_BUNDLE, ModelsConfig
 from plateid.core.option_types import FilePath
 from train.cli_options import COUNT, FOLDER, SEED, SIDE, example, repeatable, to_bundle
-from train.evaluation.plate_groups import GROUPS, LeaveOutRun
-from train.train_error import BadInputError
+from train.reader.plate_groups import GROUPS
 
 # Each command imports what it needs: torch loads slowly.
 # ruff: noqa: PLC0415
@@ -85,15 +84,6 @@ def latency(bundles: tuple[Path, ...]) -> None:
         click.echo(f"{row.name:40} {row.size:>8} {row.median_ms:6.1f} ms  ratio {row.ratio:.2f}")
 
 
-def _groups(
-    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    for name in names:
-        if name not in GROUPS:
-            raise BadInputError(f"--leave-out {name!r}: unknown group; known: {' '.join(GROUPS)}")
-    return names
-
-
 @click.command(epilog=example("evaluate --held-out my-images --bundle my-bundle"))
 @click.argument("folders", nargs=-1, type=FOLDER)
 @repeatable(
@@ -130,11 +120,9 @@ def _groups(
 )
 @repeatable(
     "--leave-out",
-    metavar="GROUP",
-    callback=_groups,
-    help=f"Train a reader on the folders without a group of plates first, and measure it on these: "
-    f"{', '.join(GROUPS)}; repeatable. The report's folder holds its checkpoint. --bundle has no "
-    "effect.",
+    type=click.Choice([*GROUPS]),
+    help="Train a reader on the folders without a group of plates first, and measure it on these; "
+    "repeatable. The report's folder holds its checkpoint. --bundle has no effect.",
 )
 @click.option("--minutes", default=20.0, help="For --leave-out: duration of the training.")
 @click.option("--store", type=FOLDER, help="For --leave-out: file of `train synth`.")
@@ -159,8 +147,10 @@ def evaluate(
         raise click.UsageError("give folders of labelled images, or --crops")
     if leave_out:
         from train.evaluation.leave_out import leave_out as measure_left_out
+        from train.reader.reader_run import ReaderRun
 
-        left_out = LeaveOutRun(leave_out, folders, options["out"], minutes, store, base)
+        data = tuple(map(str, folders))
+        left_out = ReaderRun(data, str(options["out"]), store, base, minutes, without=leave_out)
         for part in measure_left_out(left_out):
             click.echo(
                 f"{part.name:22} {part.plates:5} plates  accuracy {part.plate_accuracy:.3f}  "

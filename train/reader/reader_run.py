@@ -14,6 +14,7 @@ from plateid.files import write_whole
 from train.machine import alone_in
 from train.reader.batches import Mix, batches
 from train.reader.held_out_accuracy import accuracy_by_source
+from train.reader.plate_groups import in_groups
 from train.reader.platenet import PlateNet
 from train.reader.processes import rank, run_in_processes
 from train.reader.reader_weights import SPEC, load_base
@@ -21,7 +22,7 @@ from train.reader.real_plates import RealPlate, read_plates
 from train.reader.training_loop import Training
 from train.record import begin
 from train.synth.crop_database import CropDatabase
-from train.train_error import TrainError
+from train.train_error import RESUME, TrainError, os_errors
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ReaderRun:
     real: float = 0.2
     seed: int = 0
     processes: int = 1
+    without: tuple[str, ...] = ()  # groups of plates that are not trained on
 
 
 def train_reader(run: ReaderRun) -> dict[str, Any]:
@@ -49,15 +51,12 @@ def train_reader(run: ReaderRun) -> dict[str, Any]:
     for name, value in (("minutes", run.minutes), ("lr", run.lr)):
         if not value > 0:  # false for nan, too
             raise TrainError(f"--{name} {value}: must be more than 0")
-    try:
-        with alone_in(Path(run.out)):
-            if run.processes > 1:
-                run_in_processes(run.processes, _train, run)
-            else:
-                _train(run)
-        record: dict[str, Any] = json.loads((Path(run.out) / "run.json").read_text())
-    except OSError as error:
-        raise TrainError(f"{run.out}: {error}; run the same command again to resume") from error
+    with os_errors(run.out, RESUME), alone_in(Path(run.out)):
+        if run.processes > 1:
+            run_in_processes(run.processes, _train, run)
+        else:
+            _train(run)
+    record: dict[str, Any] = json.loads((Path(run.out) / "run.json").read_text())
     return record
 
 
@@ -78,7 +77,13 @@ def _train(run: ReaderRun) -> None:
     training = Training(network, out / "last.pt", minutes=run.minutes, lr=run.lr)
     begun = begin(out / "begun.json", options) if rank() == 0 else {}
     seed = (run.seed, training.progress.step, rank())
-    mix = Mix(train, store, real=run.real, size=run.batch)
+    mix = Mix(
+        [p for p in train if not in_groups(run.without, p.source, p.text, p.lines)],
+        store,
+        real=run.real,
+        size=run.batch,
+        accepts=lambda crop: not in_groups(run.without, crop.region, crop.text, crop.lines),
+    )
     progress = training.fit(
         batches(mix, SPEC, seed=seed), lambda average: accuracy_by_source(average, SPEC, val)
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from plateid.core.drawing import encode_jpeg
 from train.synth.rendering import LabelledCrop, RenderPlan, render_in_processes
-from train.train_error import TrainError
+from train.train_error import TrainError, os_errors
 
 QUALITY = 97
 """JPEG quality (0-100): most crops have been JPEGs of a lower quality before."""
@@ -90,7 +90,7 @@ def write_crop_folder(folder: Path, count: int, *, seed: int, workers: int | Non
     Use another seed than for the training of the reader. Raises TrainError if the folder exists or
     cannot be written.
     """
-    try:
+    with os_errors(folder):
         if folder.exists():
             raise TrainError(f"{folder}: already exists")
         new = folder.with_name(f"{folder.name}.new")
@@ -101,8 +101,6 @@ def write_crop_folder(folder: Path, count: int, *, seed: int, workers: int | Non
             rows = render_in_processes(write, range(count), RenderPlan(seed, workers))
             csv.writer(file).writerows([COLUMNS, *filter(None, rows)])
         new.rename(folder)
-    except OSError as error:
-        raise TrainError(f"{folder}: {error.strerror}") from error
 
 
 def _write(folder: Path, number: int, crop: LabelledCrop) -> tuple[str, str, int, str] | None:
@@ -111,4 +109,4 @@ def _write(folder: Path, number: int, crop: LabelledCrop) -> tuple[str, str, int
         return None
     name = f"{number:06d}.png"
     (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1].tobytes())
-    return name, crop.text, 1 + max(crop.rows), crop.region
+    return name, crop.text, crop.lines, crop.region

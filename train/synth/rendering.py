@@ -47,6 +47,11 @@ class LabelledCrop:
     corners: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     """Corners of the plate if known, clockwise from top left, normalised; shape (4, 2)."""
 
+    @property
+    def lines(self) -> int:
+        """Number of text lines; 1 without a plate."""
+        return 1 + max(self.rows, default=0)
+
 
 @dataclass(frozen=True)
 class RenderPlan:

@@ -1,8 +1,6 @@
 """Groups of plates that `train evaluate --leave-out` keeps from a training."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 GROUPS: dict[str, Callable[[str, str, int], bool]] = {
     "romania": lambda origin, _text, _lines: origin in {"ro", "romanian"},
@@ -15,13 +13,6 @@ GROUPS: dict[str, Callable[[str, str, int], bool]] = {
 a folder), text and number of lines. Folders of several countries are in no country's group."""
 
 
-@dataclass(frozen=True)
-class LeaveOutRun:
-    """Configuration and command line; see `train evaluate --help`."""
-
-    groups: tuple[str, ...]
-    folders: tuple[Path, ...]
-    out: Path
-    minutes: float
-    store: Path | None = None
-    base: Path | None = None
+def in_groups(groups: Iterable[str], origin: str, text: str, lines: int) -> bool:
+    """Whether a plate belongs to any of the groups."""
+    return any(GROUPS[group](origin, text, lines) for group in groups)
