@@ -3,7 +3,6 @@
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from plateid.core.records import Box
@@ -20,56 +19,11 @@ TINY_PX = 4.0
 """Side of a plate below which there is nothing to learn, pixels."""
 
 
-@dataclass(frozen=True)
-class DataSummary:
-    """What the data contain, and what the checks changed; `str()` makes a short table of it.
-
-    `images` are used, on both sides; `duplicates`, `rotated` and `unlabelled` ones are left out.
-    `joined` counts groups that near-duplicates or copies joined to others; `moved`, the images that
-    changed side by that. `heights` are the smallest, median and largest of the plates, in pixels.
-    """
-
-    images: int
-    validation: int
-    groups: int
-    negatives: int
-    plates: int
-    heights: tuple[float, float, float]
-    tiny: int
-    classes: dict[str, int]
-    clipped: int
-    other_classes: dict[str, int]
-    duplicates: int
-    joined: int
-    moved: int
-    rotated: int
-    unlabelled: int
-
-    def __str__(self) -> str:
-        def counts(by_name: dict[str, int]) -> str:
-            return ", ".join(f"{count} {name}" for name, count in sorted(by_name.items()))
-
-        smallest, median, largest = self.heights
-        most_held_out = 2 * self.validation > self.images
-        rows = (
-            ("images", f"{self.images} in {self.groups} groups; {self.validation} held out"),
-            ("without a plate", self.negatives),
-            ("plates", f"{self.plates}; {smallest:.0f} to {largest:.0f} px high"),
-            ("classes", counts(self.classes)),
-            ("median height", f"{median:.0f} px"),
-            ("warning", self.tiny and f"{self.tiny} plates are smaller than {TINY_PX:.0f} px"),
-            ("warning", most_held_out and "most images are held out: there are few groups"),
-            ("clipped", self.clipped and f"{self.clipped} boxes at the border"),
-            ("ignored classes", counts(self.other_classes)),
-            ("skipped, same file", self.duplicates),
-            ("skipped, rotated copy", self.rotated),
-            ("skipped, no label", self.unlabelled),
-            ("joined groups", self.joined and f"{self.joined}; {self.moved} images changed side"),
-        )
-        return "\n".join(f"{name:24}{value}" for name, value in rows if value)
+Summary = dict[str, str | int]
+"""What the data contain, and what the checks changed, by heading. What is 0 is left out."""
 
 
-def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
+def load_split(folders: Iterable[Path]) -> tuple[Split, Summary]:
     """Reads data sets, checks them one by one and together, and splits them.
 
     Rotated copies are left out of the training side. A TrainError has one line for each problem.
@@ -88,29 +42,54 @@ def load_split(folders: Iterable[Path]) -> tuple[Split, DataSummary]:
     # join first: which of two identical files is kept must not decide the side of its group
     after = _without_duplicates(with_joined_groups(readable), problems)
     training, validation = split_groups(after)
-    files = {path for folder in folders for path in all_below(folder)}
+    unlabelled = {path for folder in folders for path in all_below(folder)}
+    unlabelled -= {each.path for each in labels}
     split = Split(without_rotated_copies(training), validation)
     _check_sides(split)
+    return split, _summary(split, labels, before, after, unlabelled=len(unlabelled))
+
+
+def _summary(
+    split: Split,
+    labels: Sequence[ImageLabels],
+    before: Sequence[LabelledImage],
+    after: Sequence[LabelledImage],
+    *,
+    unlabelled: int,
+) -> Summary:
+    """Summarises a split; images are given before and after their groups were joined."""
     boxes = [box for image in split.images for box in image.boxes]
-    names = (box.name for image in split.images for box in image.labels.boxes)
     heights = [y2 - y1 for _, y1, _, y2 in boxes]
-    return split, DataSummary(
-        images=len(split.images),
-        validation=len(validation),
-        groups=_count_groups(split.images),
-        negatives=sum(not image.boxes for image in split.images),
-        plates=len(boxes),
-        heights=(min(heights), statistics.median(heights), max(heights)),
-        tiny=sum(min(x2 - x1, y2 - y1) < TINY_PX for x1, y1, x2, y2 in boxes),
-        classes=dict(Counter(filter(None, names))),
-        clipped=sum(image.clipped for image in before),
-        other_classes=dict(Counter(name for i in before for name in i.labels.other_classes)),
-        duplicates=len(labels) - len(before),
-        joined=_count_groups(before) - _count_groups(after),
-        moved=len({i.path for i in split_groups(before)[1]} ^ {i.path for i in validation}),
-        rotated=len(training) - len(split.training),
-        unlabelled=len(files - {each.path for each in labels}),
-    )
+    tiny = sum(min(x2 - x1, y2 - y1) < TINY_PX for x1, y1, x2, y2 in boxes)
+    groups, held_out = _count_groups(split.images), len(split.validation)
+    joined = _count_groups(before) - _count_groups(after)
+    moved = {i.path for i in split_groups(before)[1]} ^ {i.path for i in split.validation}
+    few = 2 * held_out > len(split.images) and "most images are held out: there are few groups"
+    rows: Summary = {
+        "images": f"{len(split.images)} in {groups} groups; {held_out} held out",
+        "without a plate": sum(not image.boxes for image in split.images),
+        "plates": f"{len(boxes)}; {min(heights):.0f} to {max(heights):.0f} px high",
+        "classes": _counted(box.name for image in split.images for box in image.labels.boxes),
+        "median height": f"{statistics.median(heights):.0f} px",
+        "tiny plates": tiny and f"{tiny} are smaller than {TINY_PX:.0f} px",
+        "warning": few,
+        "clipped boxes": sum(image.clipped for image in before),
+        "ignored classes": _counted(name for i in before for name in i.labels.other_classes),
+        "skipped, same file": len(labels) - len(before),
+        "skipped, rotated copy": len(after) - len(split.images),
+        "skipped, no label": unlabelled,
+        "joined groups": joined and f"{joined}; {len(moved)} images changed side",
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def summary_text(summary: Summary) -> str:
+    """Returns a summary as a short table."""
+    return "\n".join(f"{name:24}{value}" for name, value in summary.items())
+
+
+def _counted(names: Iterable[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()) if name)
 
 
 def load_crops(folders: Sequence[Path]) -> Split:

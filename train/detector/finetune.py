@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from plateid.config.models import bundle_path
 from plateid.files import write_whole
 from train.dataset.grouping import Split
 from train.dataset.labelled_image import LabelledImage, data_hash
-from train.dataset.splits import load_split
+from train.dataset.splits import load_split, summary_text
 from train.dataset.yolo_layout import write_yolo
 from train.detector.plate_trainer import DetectorRun
 from train.detector.training_session import train_network, training_seconds
@@ -25,7 +24,7 @@ from train.detector.yolo_weights import newest_checkpoint
 from train.machine import alone_in
 from train.record import begin
 from train.synth.fonts import font_files
-from train.train_error import TrainError
+from train.train_error import RESUME, TrainError, os_errors
 
 REPLACED = ("data", "data.new", "fit")
 """Entries of a run's folder that a run replaces."""
@@ -42,7 +41,7 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
     _check_out(out, run.data)
     font_files()  # fails now if a font is missing, not hours later
     data, summary = load_split(map(Path, run.data))
-    click.echo(summary, err=True)
+    click.echo(summary_text(summary), err=True)
     used = Split(limited(data.training, run), data.validation)
     settings = {
         **run.settings,
@@ -51,18 +50,15 @@ def train_detector(run: DetectorRun) -> dict[str, Any]:
         "base_sha256": base_hash(run.base),
         "teachers_sha256": [_file_hash(each) for each in run.teachers],
     }
-    try:
-        with alone_in(out):
-            begun = begin(out / "begun.json", settings, out=run.out, checks=asdict(summary))
-            metrics = _train(run, out, used)
-            record = {
-                **begun,
-                "minutes": round(training_seconds(out / "fit" / "results.csv") / 60, 1),
-                "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
-            }
-            write_whole(out / "run.json", json.dumps(record, indent=2).encode())
-    except OSError as error:
-        raise TrainError(f"{out}: {error}; run the same command again to resume") from error
+    with os_errors(out, RESUME), alone_in(out):
+        begun = begin(out / "begun.json", settings, out=run.out, checks=summary)
+        metrics = _train(run, out, used)
+        record = {
+            **begun,
+            "minutes": round(training_seconds(out / "fit" / "results.csv") / 60, 1),
+            "metrics": {name: round(float(value), 4) for name, value in metrics.items()},
+        }
+        write_whole(out / "run.json", json.dumps(record, indent=2).encode())
     return record
 
 

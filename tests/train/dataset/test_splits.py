@@ -7,7 +7,7 @@ import pytest
 from plateid.core.records import Image
 from tests.train.dataset.data_sets import scene
 from train.dataset.grouping import is_held_out
-from train.dataset.splits import load_split
+from train.dataset.splits import load_split, summary_text
 from train.train_error import TrainError
 
 PLATE = (60, 40, 140, 60)
@@ -36,10 +36,9 @@ def good(tmp_path_factory) -> Path:
 
 def test_good_data_are_unchanged_and_summarised(good):
     (train, validation), summary = load_split([good])
-    assert (len(train) + len(validation), summary.images, summary.groups) == (30, 30, 30)
-    assert summary.validation == len(validation) > 0
-    assert summary.heights == (20, 20, 20)
-    assert str(summary).splitlines() == [
+    assert len(train) + len(validation) == 30
+    assert len(validation) > 0
+    assert summary_text(summary).splitlines() == [
         f"images                  30 in 30 groups; {len(validation)} held out",
         "plates                  30; 20 to 20 px high",
         "median height           20 px",
@@ -54,12 +53,13 @@ def test_large_validation_part_gives_a_warning(tmp_path):
     rows = [f"{line(f'{n}.png').strip()},{large if n else small}" for n in range(9)]
     (folder / "labels.csv").write_text("\n".join([f"{HEADER.strip()},scene", *rows]))
     summary = load_split([folder])[1]
-    assert (summary.images, summary.validation) == (9, 8)
-    assert "warning                 most images are held out: there are few groups" in str(summary)
+    assert summary["images"].startswith("9 in ")
+    assert summary["images"].endswith("; 8 held out")
+    assert summary["warning"] == "most images are held out: there are few groups"
 
 
 def test_data_of_the_training_tests_pass(data):
-    assert load_split([data])[1].images == 14
+    assert len(load_split([data])[0].images) == 14
 
 
 def test_changes_are_counted_and_shown(good, tmp_path):
@@ -75,12 +75,9 @@ def test_changes_are_counted_and_shown(good, tmp_path):
     (data / "Test").mkdir()
     cv2.imwrite(str(data / "Test" / "t.png"), scene(1000))
     _, summary = load_split([good, data])
-    assert (summary.negatives, summary.clipped, summary.tiny, summary.unlabelled) == (1, 1, 1, 2)
-    text = str(summary)
-    assert "warning                 1 plates are smaller than 4 px" in text
-    assert "clipped                 1 boxes at the border" in text
-    assert "without a plate         1" in text
-    assert "skipped, no label       2" in text
+    assert summary["without a plate"] == summary["clipped boxes"] == 1
+    assert summary["skipped, no label"] == 2
+    assert summary["tiny plates"] == "1 are smaller than 4 px"
 
 
 def test_other_classes_are_counted(good, tmp_path):
@@ -89,9 +86,7 @@ def test_other_classes_are_counted(good, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), scene(99))
     (tmp_path / "a.txt").write_text("0 .5 .5 .9 .9\n1 .5 .5 .2 .1\n0 .1 .1 .1 .1")
     _, summary = load_split([good, tmp_path])
-    assert (summary.classes, summary.other_classes) == ({"plate": 1}, {"car": 2})
-    assert "classes                 1 plate" in str(summary)
-    assert "ignored classes         2 car" in str(summary)
+    assert (summary["classes"], summary["ignored classes"]) == ("1 plate", "2 car")
 
 
 def test_rotated_copies_are_left_out_of_the_training_side_only(good, tmp_path):
@@ -105,16 +100,16 @@ def test_rotated_copies_are_left_out_of_the_training_side_only(good, tmp_path):
     split, summary = load_split([good, data_set(tmp_path / "copies", images)])
     held = sum(is_held_out(f"copies/s{n}_jpg") for n in range(20))
     assert 0 < held < 20
-    assert summary.rotated == 20 - held
-    assert len(split.images) == 30 + 40 - summary.rotated
+    assert summary["skipped, rotated copy"] == 20 - held
+    assert len(split.images) == 30 + 40 - (20 - held)
 
 
 @pytest.mark.parametrize("again", ["the same folder", "a copy"])
 def test_identical_files_are_used_once(good, tmp_path, again):
     copy = data_set(tmp_path / "copy", {"z.png": scene(3)}, line("z.png", (61, 40, 140, 60)))
-    _, summary = load_split([good, copy if again == "a copy" else good])
-    assert summary.images == 30
-    assert summary.duplicates == (1 if again == "a copy" else 30)
+    split, summary = load_split([good, copy if again == "a copy" else good])
+    assert len(split.images) == 30
+    assert summary["skipped, same file"] == (1 if again == "a copy" else 30)
 
 
 def test_order_of_identical_files_does_not_change_the_split(good, tmp_path):
@@ -146,8 +141,7 @@ def test_near_duplicates_of_two_data_sets_are_on_one_side(good, tmp_path):
     parted = sum(
         is_held_out(f"{good.name}/{n}.png") != is_held_out(f"worse/w{n}.jpg") for n in range(30)
     )
-    assert (summary.joined, summary.moved) == (30, parted)
-    assert f"joined groups           30; {parted} images changed side" in str(summary)
+    assert summary["joined groups"] == f"30; {parted} images changed side"
 
 
 def test_cars_of_a_fixed_camera_are_no_near_duplicates(tmp_path):
@@ -159,7 +153,7 @@ def test_cars_of_a_fixed_camera_are_no_near_duplicates(tmp_path):
         images[f"{n}.png"] = picture
     rows = "".join(line(name, (560, 340, 640, 360)) for name in images)
     split, summary = load_split([data_set(tmp_path / "gate", images, rows)])
-    assert summary.joined == 0
+    assert "joined groups" not in summary
     assert all(split)
 
 
@@ -169,7 +163,7 @@ def test_empty_street_is_one_group(good, tmp_path):
         f"{n}.png": np.clip(scene(77) + rng.normal(0, 2, (100, 200, 3)), 0, 255) for n in range(9)
     }
     data = data_set(tmp_path / "street", images, "".join(line(name, None) for name in images))
-    assert load_split([good, data])[1].joined == 8
+    assert load_split([good, data])[1]["joined groups"].startswith("8; ")
 
 
 def test_problems_of_all_folders_are_reported_together(good, tmp_path):
