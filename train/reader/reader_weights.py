@@ -29,10 +29,10 @@ MODEL = "platenet"
 """Key of the averaged weights in a checkpoint."""
 TRAINING_ONLY = "num_batches_tracked"
 """Suffix of batch-norm counters, which no bundle holds."""
-HALF = "_half"
-"""Suffix of weights that a bundle stores in float16."""
 RECTIFIER = "network.rectifier."
 """Prefix of weights that older bundles lack: their readers take each crop as it is."""
+HALF = "_half"
+"""Suffix of weights that a bundle stores in float16."""
 KEPT = "_trained"
 """Suffix of the float weights in an INT8 reader. Inference ignores them; training starts there."""
 
@@ -68,16 +68,12 @@ def _load_bundle(network: PlateNet, folder: Path) -> None:
         name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(weight).copy())
         for name, weight in (kept or stored).items()
     }
-    exported = ExportedReader(network)
-    wanted = {name for name in exported.state_dict() if not name.endswith(TRAINING_ONLY)}
-    if not any(name.startswith(RECTIFIER) for name in weights):
-        wanted = {name for name in wanted if not name.startswith(RECTIFIER)}
-    if not wanted <= weights.keys():
-        raise TrainError(f"{folder}: its reader {bundle.spec.reader.name} is another network")
     try:
-        exported.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+        missing, _ = ExportedReader(network).load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise TrainError(f"{folder}: holds another network: {error}") from error
+    if not all(n.endswith(TRAINING_ONLY) or n.startswith(RECTIFIER) for n in missing):
+        raise TrainError(f"{folder}: its reader {bundle.spec.reader.name} is another network")
 
 
 def load_checkpoint(network: nn.Module, checkpoint: Path) -> None:

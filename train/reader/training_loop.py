@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from plateid.core.text import CHARSET
+from plateid.files import write_whole
 from train.machine import computes_bfloat16
 from train.reader.batches import UNKNOWN, Batch
 from train.reader.processes import broadcast, data_parallel, rank
@@ -137,9 +138,7 @@ class Training:
         }
         buffer = io.BytesIO()  # torch.save raises no OSError when the disk is full
         torch.save(state, buffer)
-        temporary = self._checkpoint.with_suffix(".tmp")
-        temporary.write_bytes(buffer.getbuffer())
-        temporary.replace(self._checkpoint)
+        write_whole(self._checkpoint, buffer.getvalue())
 
     def _restore(self) -> None:
         load_checkpoint(self._network, self._checkpoint)

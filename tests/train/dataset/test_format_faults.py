@@ -131,7 +131,7 @@ FAULTS = {
     "voc, cut short": ({"a.xml": voc("plate")[:-5], "a.jpg": ""}, "a.xml: unclosed token"),
     "voc, entities": (
         {"a.xml": f"<!DOCTYPE x [<!ENTITY y 'z'>]>{voc('plate')}", "a.jpg": ""},
-        r"a.xml: has a DOCTYPE \(x\), which is not supported",
+        "a.xml: has a DOCTYPE, which is not supported",
     ),
     "voc, unknown encoding": (
         {"a.xml": f'<?xml version="1.0" encoding="utf8mb4"?>{voc("plate")}', "a.jpg": ""},

@@ -3,8 +3,10 @@
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
 from xml.etree import ElementTree as ET
+
+from defusedxml.common import DTDForbidden
+from defusedxml.ElementTree import parse
 
 from train.dataset.formats.image_labels import (
     ImageLabels,
@@ -19,13 +21,6 @@ from train.dataset.formats.image_labels import (
 ROOT = re.compile(rb"<annotation[\s>]")
 """The first element of an annotation file."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-class _NoDoctype(ET.TreeBuilder):
-    """Rejects a DOCTYPE: it can declare entities."""
-
-    def doctype(self, name: str, *_: str | None) -> NoReturn:
-        raise ValueError(f"has a DOCTYPE ({name}), which is not supported")
 
 
 def find(folder: Path) -> list[Path]:
@@ -49,12 +44,14 @@ def _parsed(
     folder: Path, file: Path, named: dict[str, list[Path]], problems: list[str]
 ) -> ImageLabels | None:
     try:
-        parser = ET.XMLParser(target=_NoDoctype())  # noqa: S314 - declares no entities
-        root = ET.parse(file, parser).getroot()  # noqa: S314 - as above
+        root = parse(file, forbid_dtd=True).getroot()
         sides = (root.findtext(f"size/{name}", "").strip() or "0" for name in ("width", "height"))
         width, height = (int(side) for side in numbers(sides))
         path = _path(file, root.findtext("filename", ""), named)
         boxes = tuple(_named_box(each) for each in root.iter("object"))
+    except DTDForbidden:
+        problems.append(f"{file}: has a DOCTYPE, which is not supported")
+        return None
     except (ET.ParseError, LookupError, ValueError) as error:
         problems.append(f"{file}: {error}")
         return None
