@@ -7,11 +7,12 @@ PLATEID_CAMERA_GATE_FILE names a file that holds it: a secret of Docker.
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from plateid.config.problems import Location, value_at
 from plateid.config.root import Config
 from plateid.config.section import Section
 from plateid.errors import ConfigError, errors_as
@@ -68,44 +69,38 @@ def with_variables(table: dict[str, Any]) -> dict[str, Any]:
     """Returns the table of a file with the values of variables, which have priority."""
     table = {"camera": []} | table
     for key, (_, value) in variables().items():
-        match key, table.get(key[0], {}):
-            case ("camera", name), [*cameras]:
-                table["camera"] = list(_with_camera(cameras, name, value))
-            case (section, name), dict() as values:
+        match location_of(key, table), table.get(key[0], {}):
+            case (_, int(number), name), [*cameras]:
+                camera = {"name": key[1]} if number == len(cameras) else cameras[number]
+                cameras[number : number + 1] = [camera | {name: value}]
+                table["camera"] = cameras
+            case (str(section), str(name)), dict() as values:
                 table[section] = values | {name: value}
-            case (name,), _:
+            case (str(name),), _:
                 table[name] = value
     return table
 
 
-def _with_camera(cameras: list[Any], name: str, url: str) -> Iterator[Any]:
-    """Sets the address of a camera, or adds one; case and hyphens of its name do not count."""
-    found = [_is_named(each, name) for each in cameras]
-    yield from (c | {"url": url} if hit else c for c, hit in zip(cameras, found, strict=True))
-    if not any(found):
-        yield {"name": name, "url": url}
+def location_of(key: tuple[str, ...], table: Mapping[str, Any]) -> Location:
+    """Returns where a variable sets its value in the table of a file.
+
+    Case and hyphens of a camera's name do not count; a camera that is not there is the next one.
+    """
+    if key[0] != "camera":
+        return key
+    cameras = table["camera"] if isinstance(table.get("camera"), list) else []
+    numbers = (number for number, each in enumerate(cameras) if _is_named(each, key[1]))
+    return "camera", next(numbers, len(cameras)), "url"
 
 
-def names_of(table: Mapping[str, Any]) -> dict[tuple[int | str, ...], str]:
+def names_of(table: Mapping[str, Any]) -> dict[Location, str]:
     """Returns the name of the variable that has set a value of the table, by its location."""
-    cameras = table["camera"] if isinstance(table["camera"], list) else ()
-    names: dict[tuple[int | str, ...], str] = {}
-    for key, (name, _) in variables().items():
-        numbers = (n for n, each in enumerate(cameras) if _is_named(each, key[-1]))
-        at = ("camera", next(numbers, 0), "url") if key[0] == "camera" else key
-        names[at] = name
-    return names
+    return {location_of(key, table): name for key, (name, _) in variables().items()}
 
 
 def value_of(key: tuple[str, ...], table: Mapping[str, Any]) -> Any:
     """Returns the value in the table of a file that a variable sets, None if there is none."""
-    value = table.get(key[0])
-    match key, value:
-        case ("camera", name), [*cameras]:
-            return next((each.get("url") for each in cameras if _is_named(each, name)), None)
-        case (_, name), dict():
-            return value.get(name)
-    return value
+    return value_at(location_of(key, table), table)
 
 
 def _is_named(camera: Any, name: str) -> bool:

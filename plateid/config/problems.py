@@ -81,7 +81,7 @@ def line_numbers(text: str, locations: Iterable[Location]) -> list[int | None]:
     def defines(number: int, location: Location) -> bool:
         while (table := parsed(number)) is None:  # a value goes on after this line
             number -= 1
-        return _has(table, location)
+        return value_at(location, table) is not None
 
     def number_of(location: Location) -> int | None:
         for depth in range(len(location), 0, -1):
@@ -93,13 +93,14 @@ def line_numbers(text: str, locations: Iterable[Location]) -> list[int | None]:
     return [number_of(location) for location in locations]
 
 
-def _has(table: Any, location: Location) -> bool:
+def value_at(location: Location, table: Any) -> Any:
+    """Returns the value at a location of a table; None if there is none, since TOML has no null."""
     for part in location:
         try:
             table = table[part]
         except (KeyError, IndexError, TypeError):
-            return False
-    return True
+            return None
+    return table
 
 
 def _is_consequence(details: ErrorDetails, locations: set[Location]) -> bool:
