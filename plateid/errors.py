@@ -1,5 +1,6 @@
 """Expected failures. Each message is one line that names what failed and why."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -24,10 +25,14 @@ class PlateidError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Returns the message of the operating system, or else of the error itself."""
+    """Returns the message of the operating system or OpenSSL, or else of the error itself."""
     if isinstance(error, UnicodeDecodeError):
         line = error.object.count(b"\n", 0, error.start) + 1
         return f"line {line} is not UTF-8"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):  # without OpenSSL's codes and line numbers
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

@@ -1,7 +1,6 @@
 """Downloads a file over HTTP or HTTPS, with a size limit."""
 
 import http.client
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -96,6 +95,4 @@ def _reason(error: Exception) -> object:
         return f"the server responds {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return _reason(error.reason) if isinstance(error.reason, Exception) else error.reason
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
     return reason_of(error)

@@ -16,8 +16,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from plateid.backoff import Backoff, Outage
 from plateid.config.outputs import MqttConfig
-from plateid.errors import BrokerError, reason_of
-from plateid.outputs.mqtt_credentials import read_password, tls_context, tls_reason
+from plateid.errors import BrokerError, errors_as
+from plateid.outputs.mqtt_credentials import read_password, tls_context
 from plateid.outputs.self_pipe import SelfPipe
 
 KEEPALIVE_S = 30
@@ -166,11 +166,8 @@ class MqttConnection:
         self._client.on_log = self._on_log
 
     def _connect(self, options: dict[str, Any]) -> None:
-        try:
+        with errors_as(BrokerError, self._endpoint, OSError, UnicodeError):
             self._client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, **options)
-        except (OSError, UnicodeError) as error:
-            reason = tls_reason(error) if isinstance(error, ssl.SSLError) else reason_of(error)
-            raise BrokerError(self._endpoint, reason) from error
         self._await_answer()
 
     def _await_answer(self) -> None:

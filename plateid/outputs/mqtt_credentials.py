@@ -28,13 +28,6 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     return context
 
 
-def tls_reason(error: ssl.SSLError) -> str:
-    """Returns why TLS failed, in OpenSSL's words without codes and line numbers."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the broker's certificate is refused: {error.verify_message.rstrip('.')}"
-    return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
-
-
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         _read("ca_file", ca_file)
@@ -47,11 +40,10 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
     _read("certificate_file", certificate)
     if key is not None:
         _read("key_file", key)
-    try:  # without a password, OpenSSL asks on the terminal
+    subject = f"mqtt.certificate_file: {certificate}{f', {key}' if key else ''}"
+    with errors_as(BrokerError, subject, ssl.SSLError):
+        # without a password, OpenSSL asks on the terminal
         context.load_cert_chain(certificate, key, password="")
-    except ssl.SSLError as error:
-        where = f"{certificate}{f', {key}' if key else ''}"
-        raise BrokerError("mqtt.certificate_file", f"{where}: {tls_reason(error)}") from error
 
 
 def _read(key: str, path: Path) -> bytes:

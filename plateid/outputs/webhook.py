@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from plateid import __version__
 from plateid.config.outputs import WebhookConfig
 from plateid.core.records import OutboxEntry, PlateEvent
-from plateid.errors import ConfigError, OutputError, RefusedError, errors_as, reason_of
+from plateid.errors import ConfigError, OutputError, RefusedError, errors_as
 from plateid.files import read_text
 
 SECRET_BYTES = range(24, 65)
@@ -85,16 +85,14 @@ class Webhook:
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
         until = time.monotonic() + self._config.timeout_s
-        try:
-            with closing(self._connection()) as connection:
-                connection.request("POST", self._path, body, headers)
-                answer = http.client.HTTPResponse(_Answer(connection.sock, until))  # type: ignore[arg-type]
-                answer.begin()
-        except ssl.SSLCertVerificationError as error:
-            reason = f"the server's certificate is refused: {error.verify_message.rstrip('.')}"
-            raise OutputError(self._endpoint, reason) from error
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise OutputError(self._endpoint, reason_of(error)) from error
+        causes = OSError, http.client.HTTPException, UnicodeError
+        with (
+            errors_as(OutputError, self._endpoint, *causes),
+            closing(self._connection()) as connection,
+        ):
+            connection.request("POST", self._path, body, headers)
+            answer = http.client.HTTPResponse(_Answer(connection.sock, until))  # type: ignore[arg-type]
+            answer.begin()
         return answer.status, answer.reason
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -144,9 +142,9 @@ def read_secret(file: Path) -> bytes:
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    try:
+    reason = "no certificate in PEM form"
+    with (
+        errors_as(ConfigError, ca_file, OSError),
+        errors_as(ConfigError, ca_file, ssl.SSLError, reason=reason),
+    ):
         return ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        raise ConfigError(ca_file, "no certificate in PEM form") from error
-    except OSError as error:
-        raise ConfigError(ca_file, error.strerror) from error

@@ -73,7 +73,7 @@ def test_redirects_to_other_schemes_and_loops_are_refused(server, tmp_path):
 def test_untrusted_certificate_is_refused(tmp_path):
     with closing(WebServer(Authority(tmp_path).issue("127.0.0.1"))) as server:
         url = f"https://127.0.0.1:{server.port}/b.tar"
-        with pytest.raises(BundleError, match=r"b.tar: the server's certificate is refused: "):
+        with pytest.raises(BundleError, match=r"b.tar: its certificate is refused: "):
             download(url, limit_bytes=1)
 
 

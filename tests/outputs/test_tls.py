@@ -92,7 +92,7 @@ def test_missing_client_certificate_is_named(secure):
 def test_certificate_of_another_host_or_time_is_refused(secure, host, options, reason):
     secure.start(secure.authority.issue(host, *options))
     subject = f"{HOST}:{secure.broker.tls_port}"
-    assert failure(secure.config()) == f"{subject}: the broker's certificate is refused: {reason}"
+    assert failure(secure.config()) == f"{subject}: its certificate is refused: {reason}"
 
 
 def test_unknown_certificate_authority_is_refused(secure, tmp_path):
