@@ -27,8 +27,9 @@ QUERY_S, COUNT_S = 5.0, 0.2
 """Time-outs of a search, and of a count, seconds."""
 MAX_CONNECTIONS = 8
 """Maximum number of idle connections that are kept."""
-FEW = 5000
-"""Events up to which all matches of a pattern are sorted: for more, a scan is faster."""
+FEW, FEW_IN_INDEX = 5000, 50_000
+"""Events up to which all matches of a pattern are sorted: for more, a scan is faster. The second
+number is for those that an index alone gives."""
 SETTINGS = """
     SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0;
     SET plan_cache_mode = force_custom_plan"""
@@ -39,10 +40,13 @@ LAST = """
 """Whether an event is the last one of its pass; only the events of a page are asked."""
 IS_PLAIN = f"length(plate) BETWEEN 1 AND {MAX_PATTERN - 1}"
 """Whether an event has its plate, not its hash."""
-SIMILAR = """
-    SELECT DISTINCT plate FROM event WHERE (folded >= %(head)s AND folded < %(head_end)s
-        OR reverse(folded) COLLATE "C" >= %(tail)s AND reverse(folded) COLLATE "C" < %(tail_end)s)
-    AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND """
+ENDS = """
+    reverse(folded) COLLATE "C" >= %(tail)s AND reverse(folded) COLLATE "C" < %(tail_end)s"""
+SIMILAR = f"""
+    SELECT plate FROM event WHERE folded >= %(head)s AND folded < %(head_end)s
+        AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND {IS_PLAIN}
+    UNION SELECT plate FROM event WHERE {ENDS}
+        AND levenshtein_less_equal(folded, %(folded)s, 1) <= 1 AND {IS_PLAIN}"""  # noqa: S608
 LAST_SEEN = """
     SELECT plate, folded, max(first_seen) FROM event WHERE folded = ANY(%s) GROUP BY 1, 2"""
 CORRECTIONS = """
@@ -66,6 +70,8 @@ NAMED = re.compile(r":(\w+)")
 """A parameter of SQLite."""
 INDEXED = re.compile(r"^[^*?]|[^*?]{3}")
 """A pattern with a beginning or a trigram, which an index finds."""
+EDGE = re.compile(r"[^*?]+\*+|\*+([^*?]+)")
+"""A pattern of a beginning or an end, whose events an index alone gives."""
 IDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Form of an event's id."""
 Values = dict[str, Any]
@@ -252,11 +258,17 @@ def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, V
         return "plate = ANY(%(plates)s)", True, {"plates": [text, *_similar(db, text)]}
     if not set(text) & set("*?"):
         return "plate = %(plate)s", False, {"plate": text}
-    values = {"like": _like(text), "few": FEW + 1}
+    edge = EDGE.fullmatch(text)
+    few = FEW_IN_INDEX if edge else FEW
+    values: Values = {"like": _like(text), "few": few + 1}
     condition = f"plate LIKE %(like)s AND {IS_PLAIN}"
-    if INDEXED.search(text):
+    if edge and edge[1]:
+        tail = edge[1].translate(FOLDED)[::-1]
+        values |= {"tail": tail, "tail_end": f"{tail}~"}
+        condition = f"{ENDS} AND plate || '' LIKE %(like)s AND {IS_PLAIN}"
+    if edge or INDEXED.search(text):
         rows = f"SELECT 1 FROM event WHERE {condition} LIMIT %(few)s"  # noqa: S608 - constants
-        if _number(db, f"SELECT count(*) FROM ({rows}) AS rows", values) <= FEW:  # noqa: S608
+        if _number(db, f"SELECT count(*) FROM ({rows}) AS rows", values) <= few:  # noqa: S608
             return condition, True, values
     return f"plate || '' LIKE %(like)s AND {IS_PLAIN}", False, values  # without the index
 
@@ -278,7 +290,7 @@ def _similar(db: psycopg.Connection, text: str) -> list[str]:
     half = (len(folded) + 1) // 2
     head, tail = folded[:half], folded[half:][::-1]
     bounds = {"head": head, "head_end": f"{head}~", "tail": tail, "tail_end": f"{tail}~"}
-    found = db.execute((SIMILAR + IS_PLAIN).encode(), bounds | {"folded": folded})
+    found = db.execute(SIMILAR.encode(), bounds | {"folded": folded})
     plates = [plate for (plate,) in found]
     return [
         plate for plate in plates if distance(plate, text, at_most=MAX_DISTANCE) <= MAX_DISTANCE

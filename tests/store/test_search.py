@@ -147,7 +147,8 @@ def test_pages_hold_all_matching_passes_newest_first(  # noqa: PLR0917
         fields = fields | {"fuzzy": "1"}
     with pytest.MonkeyPatch.context() as patch:  # numbers that suit a small history
         patch.setattr(sqlite_history, "FEW", few)
-        patch.setattr(fleet_history, "FEW", few)
+        for name in ("FEW", "FEW_IN_INDEX"):
+            patch.setattr(fleet_history, name, few)
         patch.setattr(sqlite_history, "FEW_EVENTS", 4 * few)
         check_pages(history, fields, limit)
 
