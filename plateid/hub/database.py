@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from plateid.config.hub import DatabaseConfig
@@ -17,9 +16,7 @@ from plateid.files import read_text
 
 SCHEMA_LOCK = 0x504C4944
 """Key of the advisory lock of all changes of tables: "PLID" in ASCII."""
-MONTHS_AHEAD = 2
-"""Number of months after the present one whose partitions the hub makes ahead."""
-PARTITION = "CREATE TABLE IF NOT EXISTS {} PARTITION OF event FOR VALUES FROM ({}) TO ({})"
+MONTHS_AHEAD = "SELECT make_months_ahead()"
 CONNECTION = {
     "client_encoding": "utf8",
     "connect_timeout": 5,
@@ -82,32 +79,9 @@ def migrate(config: DatabaseConfig) -> None:
         for number in range(version + 1, max(files) + 1):
             db.execute(files[number].read_bytes())
             db.execute("INSERT INTO schema_version VALUES (%s)", (number,))
-        make_partitions(db, months_ahead(datetime.now(UTC)))
+        db.execute(MONTHS_AHEAD)
 
 
-def month_of(moment: datetime) -> datetime:
-    """Returns the start of a month, UTC."""
-    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def next_month(month: datetime) -> datetime:
-    """Returns the start of the month after one that starts then."""
-    return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
-
-
-def months_ahead(now: datetime) -> list[datetime]:
-    """Returns the present month and those after it whose partitions must exist."""
-    months = [month_of(now)]
-    for _ in range(MONTHS_AHEAD):
-        months.append(next_month(months[-1]))
-    return months
-
-
-def make_partitions(db: psycopg.Connection, months: Iterable[datetime]) -> None:
-    """Makes the partitions of some months, as far as they do not exist."""
-    with db.transaction():
-        db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-        for month in months:
-            bounds = (sql.Literal(m.isoformat()) for m in (month, next_month(month)))
-            name = sql.Identifier(f"event_{month:%Y_%m}")
-            db.execute(sql.SQL(PARTITION).format(name, *bounds))
+def make_partitions(db: psycopg.Connection, moments: Iterable[datetime]) -> None:
+    """Makes the partitions of the months of some moments, as far as they do not exist."""
+    db.execute("SELECT make_partitions(%s)", (list(moments),))

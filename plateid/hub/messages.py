@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import uuid
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 from pydantic_core import from_json
 
+from plateid.core.ids import uuid7_of
 from plateid.core.lists import compact
 from plateid.core.records import Candidate, Direction, ModelNames, PlateEvent, Region
 from plateid.core.text import CHARSET
@@ -186,9 +186,7 @@ def plain_event(
     Its id is a UUID version 7 of its time, with a hash of time and key instead of random bits.
     """
     digest = hashlib.sha256(f"{moment.timestamp()} {key}".encode()).digest()
-    value = (max(0, int(moment.timestamp() * 1000)) << 80) | int.from_bytes(digest[:10])
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    id_ = str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
+    id_ = str(uuid7_of(max(0, int(moment.timestamp() * 1000)), digest[:10]))
     return PlateEvent(
         id=id_,
         pass_id=id_,

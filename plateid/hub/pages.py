@@ -219,7 +219,7 @@ async def read(request: Request) -> Response:
 
     def store() -> None:
         with fleet.history.opened() as db:
-            store_batch(db, batch, set())
+            store_batch(db, batch)
 
     await run_in_threadpool(store)
     for _, reason in batch.refused:

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from plateid.core.lists import compact
 from plateid.core.text import CHARSET
-from plateid.hub.database import next_month
+from plateid.hub.database import MONTHS_AHEAD
 
 GAP = r"[ .·-]*"
 """Pattern of what people write between the characters of a plate."""
@@ -34,9 +34,10 @@ OLD_ARCHIVES = """
     WHERE rollout = id AND wanted = 'install' AND state IN ('waiting', 'downloading')"""
 ARCHIVE_AGE = timedelta(days=30)
 """Time after the last report of a device for which the archive of an ended rollout is kept."""
-PARTITIONS = """
+OLD_MONTHS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
-    WHERE inhparent = 'event'::regclass AND relkind = 'r'"""
+    WHERE inhparent = 'event'::regclass AND relkind = 'r' AND %s > (to_date(
+        relname, '"event_"YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC'"""
 FINISH = "DELETE FROM purge WHERE id NOT IN (SELECT purge FROM waiting)"
 """Forgets the plates whose purge all devices have confirmed."""
 
@@ -80,16 +81,16 @@ def waiting(db: psycopg.Connection, number: int) -> list[str]:
 def drop_old(db: psycopg.Connection, days: int) -> Iterator[None]:
     """Deletes months of events, images, and versions of the list that are older than some days.
 
-    Also deletes the archives of rollouts that have ended. Yields after each thousand images.
+    Also deletes the archives of rollouts that have ended, and makes the partitions of the next
+    months. Yields after each thousand images.
     """
+    db.execute(MONTHS_AHEAD)
     db.execute(OLD_ARCHIVES, (ARCHIVE_AGE,))
     oldest = datetime.now(UTC) - timedelta(days=days)
     while db.execute(OLD_IMAGES, (oldest,)).rowcount:
         yield
     db.execute(OLD_LISTS, (oldest,))
-    for (name,) in db.execute(PARTITIONS).fetchall():
-        month = datetime.strptime(name, "event_%Y_%m").replace(tzinfo=UTC)
-        if next_month(month) < oldest:
-            db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-            yield
+    for (name,) in db.execute(OLD_MONTHS, (oldest,)).fetchall():
+        db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        yield
     db.execute(OLD_LABELS, (oldest,))

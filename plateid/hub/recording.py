@@ -3,14 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import psycopg
 
 from plateid.config.hub import DatabaseConfig
 from plateid.errors import StoreError
-from plateid.hub.database import connect, database_errors, make_partitions, month_of, months_ahead
+from plateid.hub.database import connect, database_errors, make_partitions
 from plateid.hub.messages import Event, Health, Message
 from plateid.store.sequence import COUNTERS
 
@@ -50,14 +49,12 @@ class Recorder:
     def __init__(self, config: DatabaseConfig) -> None:
         self._config = config
         self._db: psycopg.Connection | None = None
-        self._months: set[datetime] = set()
         self.instance = 0
 
     def open(self) -> psycopg.Connection:
         """Returns the connection, a new one if there is none."""
         if self._db is None:
             self._db = connect(self._config, purpose="ingest")
-            self._months.clear()
             try:
                 with database_errors(self._config):
                     self.instance = self._take_instance(self._db)
@@ -68,7 +65,7 @@ class Recorder:
 
     def store(self, batch: Batch) -> Counter[str]:
         """Stores a batch, all or nothing; counts what became of it."""
-        return self.use(lambda db: store_batch(db, batch, self._months))
+        return self.use(lambda db: store_batch(db, batch))
 
     def use(self, work: Callable[[psycopg.Connection], T]) -> T:
         """Works with the connection, which a failure ends."""
@@ -95,13 +92,8 @@ class Recorder:
         raise StoreError(self._config.endpoint, "too many hubs, or one that has just ended")
 
 
-def store_batch(db: psycopg.Connection, batch: Batch, known: set[datetime]) -> Counter[str]:
-    """Stores a batch, all or nothing, with partitions of months that are not `known`; counts."""
-    events = [each for _, each in batch.accepted if isinstance(each, Event)]
-    months = {*months_ahead(datetime.now(UTC)), *(month_of(each.first_seen) for each in events)}
-    if months := months - known:
-        make_partitions(db, sorted(months))
-        known |= months
+def store_batch(db: psycopg.Connection, batch: Batch) -> Counter[str]:
+    """Stores a batch, all or nothing; counts what became of it."""
     try:
         return _store_all(db, batch)
     except psycopg.DataError:
@@ -121,6 +113,16 @@ def _store_each(db: psycopg.Connection, batch: Batch) -> Counter[str]:
 
 
 def _store_all(db: psycopg.Connection, batch: Batch) -> Counter[str]:
+    """Stores messages, and makes the partitions of months that have none."""
+    try:
+        return _store_in_order(db, batch)
+    except psycopg.errors.CheckViolation:
+        moments = [each.first_seen for _, each in batch.accepted if isinstance(each, Event)]
+        make_partitions(db, moments)
+        return _store_in_order(db, batch)
+
+
+def _store_in_order(db: psycopg.Connection, batch: Batch) -> Counter[str]:
     """Stores in the order of tables and keys, so that two hubs cannot block each other."""
     with db.transaction(), db.cursor() as cursor:
         new, strange = _new_events(cursor, batch.accepted)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from psycopg import Connection, sql
 
 from plateid.config.hub import DatabaseConfig
-from plateid.hub.database import connect, make_partitions, migrate, month_of
+from plateid.hub.database import connect, make_partitions, migrate
 from plateid.hub.history import FleetHistory
 from plateid.store.search import find
 from plateid.store.search_query import parse_query
@@ -68,12 +68,12 @@ def fill(config: DatabaseConfig, count: int, plates: list[str]) -> tuple[float, 
     Returns how long it took, seconds, and how many of the last events were stored each second.
     """
     started = time.perf_counter()
-    months = {month_of(NOON - timedelta(days=day)) for day in range(0, 30 * MONTHS + 31, 15)}
+    days = [NOON - timedelta(days=day) for day in range(0, 30 * MONTHS + 31, 15)]
     passes = count // 2
     step = timedelta(days=30 * MONTHS) / passes
     values = {"payload": json.dumps(PAYLOAD), "end": NOON, "step": step, "plates": len(plates)}
     with connect(config, purpose="bench") as db, connect(config, purpose="bench") as other:
-        make_partitions(db, sorted(months))
+        make_partitions(db, days)
         db.execute(UUID_OF)
         db.execute("CREATE TABLE plates (place integer PRIMARY KEY, text text)")
         with db.cursor().copy("COPY plates FROM STDIN") as rows:

@@ -12,12 +12,14 @@ from plateid.config.hub import DatabaseConfig
 from plateid.core.lists import FOLDED
 from plateid.core.text import CHARSET
 from plateid.errors import StoreError
-from plateid.hub.database import connect, make_partitions, migrate, month_of, months_ahead
+from plateid.hub.database import connect, make_partitions, migrate
 from plateid.hub.purge import drop_old
 from tests.support.broker import free_port
 from tests.support.postgres import Postgres
 
-DECEMBER = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+BOUNDS = """
+    SELECT relname, pg_get_expr(relpartbound, oid) FROM pg_class
+    WHERE relname LIKE 'event_2024_%' AND relkind = 'r' ORDER BY 1"""
 
 
 def test_processes_that_start_at_once_create_the_tables_once(postgres: Postgres) -> None:
@@ -30,21 +32,22 @@ def test_processes_that_start_at_once_create_the_tables_once(postgres: Postgres)
         assert versions == [(number,) for number in range(1, len(versions) + 1)]
 
 
-def test_months_ahead_cross_the_end_of_the_year() -> None:
-    assert [f"{month:%Y-%m-%d}" for month in months_ahead(DECEMBER)] == [
-        "2026-12-01",
-        "2027-01-01",
-        "2027-02-01",
-    ]
-
-
-def test_partition_of_a_past_month_is_made_once_on_demand(database: DatabaseConfig) -> None:
-    past = month_of(datetime(2024, 2, 29, 12, tzinfo=UTC))
+def test_partitions_are_whole_months_of_utc_and_made_once(database: DatabaseConfig) -> None:
+    ends = [datetime(2024, 12, 31, 23, 59, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
     with connect(database, purpose="test") as db:
+        db.execute("SET TIME ZONE 'Asia/Tokyo'")
         for _ in range(2):
-            make_partitions(db, [past])
-        found = db.execute("SELECT to_regclass('event_2024_02')::text").fetchone()
-    assert found == ("event_2024_02",)
+            make_partitions(db, ends)
+        db.execute("SET TIME ZONE 'UTC'")
+        found = db.execute(BOUNDS).fetchall()
+    expected = (
+        ("event_2024_02", "2024-02-01", "2024-03-01"),
+        ("event_2024_12", "2024-12-01", "2025-01-01"),
+    )
+    assert found == [
+        (name, f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{after} 00:00:00+00')")
+        for name, first, after in expected
+    ]
 
 
 def test_database_of_a_newer_version_is_refused(database: DatabaseConfig) -> None:

@@ -20,7 +20,7 @@ from plateid.config.load import load_config
 from plateid.config.outputs import ListsConfig, MqttConfig
 from plateid.core.records import PlateEvent, rfc3339
 from plateid.fleet_link import FleetLink, enrol, hub_lists, link_folder
-from plateid.hub.database import connect, make_partitions, month_of
+from plateid.hub.database import connect, make_partitions
 from plateid.hub.server import HubServer
 from plateid.store.event_store import EventStore
 from plateid.store.list_file import ListFile
@@ -37,7 +37,7 @@ def insert_events(config: DatabaseConfig, events: Iterable[PlateEvent]) -> None:
     """Stores events; a device is at the site of the first letter of its name."""
     rows = [row_of(each) for each in events]
     with connect(config, purpose="test") as db, db.cursor() as cursor:
-        make_partitions(db, {month_of(row["first_seen"]) for row in rows})
+        make_partitions(db, {row["first_seen"] for row in rows})
         devices = {row["device"] for row in rows}
         add_site = "INSERT INTO site (name) VALUES (%s) ON CONFLICT DO NOTHING"
         add_device = "INSERT INTO device (name, site) VALUES (%s, %s) ON CONFLICT DO NOTHING"
