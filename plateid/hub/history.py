@@ -55,6 +55,8 @@ CORRECTIONS = """
 CORRECTED_TO = """
     SELECT pass_id, text FROM label JOIN event USING (id, device) WHERE text <> '' AND (text LIKE %s
         OR %s AND levenshtein_less_equal(translate(text, 'OIBSZGDQ', '01852600'), %s, 1) <= 1)"""
+OF_DEVICE = "device = %(device)s"
+AT_SITES = "device = ANY(ARRAY(SELECT name FROM device WHERE site = ANY(%(sites)s)))"
 OF_GROUP = """
     device = ANY(ARRAY(SELECT name FROM device
         WHERE %(group)s IN (name, site) OR %(group)s = ANY(groups)))"""
@@ -155,9 +157,9 @@ class FleetHistory:
         """Returns all events of the pass of an event, oldest first; none if it is unknown."""
         if not IDS.fullmatch(id_):
             return []
-        conditions, values = self.places()
+        places, values = self.places()
         statement = f"""
-            SELECT payload FROM event WHERE {" AND ".join(["TRUE", *conditions])} AND
+            SELECT payload FROM event WHERE {places} AND
                 (pass_id, device) = (SELECT pass_id, device FROM event WHERE id = %(id)s LIMIT 1)
             ORDER BY id"""  # noqa: S608
         with self.opened() as db:
@@ -166,8 +168,8 @@ class FleetHistory:
 
     def corrections(self, pass_ids: Iterable[str]) -> dict[str, Correction]:
         """Returns what users said of passes, by `pass_id`."""
-        conditions, values = self.places()
-        statement = CORRECTIONS.format(" AND ".join(["TRUE", *conditions]))
+        places, values = self.places()
+        statement = CORRECTIONS.format(places)
         values["ids"] = list(filter(IDS.fullmatch, pass_ids))
         with self.opened() as db:
             rows = db.execute(statement.encode(), values)
@@ -212,13 +214,13 @@ class FleetHistory:
         places, values_of_places = self.places(query)
         names: list[str] | None = None
         if query.site or self._sites or self._group:
-            rows = db.execute(f"{NAMES} {' AND '.join(places)}".encode(), values_of_places)
-            names, places = [name for (name,) in rows], ["device = ANY(%(names)s)"]
+            rows = db.execute(f"{NAMES} {places}".encode(), values_of_places)
+            names, places = [name for (name,) in rows], "device = ANY(%(names)s)"
         plate, few, plate_values = _plate_condition(db, query)
         plate_values["corrected"] = _corrected(db, query) if query.plate else []
         if plate_values["corrected"]:
             plate = f"({plate} OR pass_id = ANY(%(corrected)s))"
-        where = " AND ".join([plate, *conditions, *places])
+        where = " AND ".join([plate, *conditions, places])
         order = "first_seen {0}, id {0}".format("ASC" if newer else "DESC")
         nearest = f"ORDER BY {order} LIMIT %(window)s"
         if names is not None and len(names) <= FEW_DEVICES and not few:
@@ -232,21 +234,18 @@ class FleetHistory:
             values | values_of_places | plate_values | {"names": names},
         )
 
-    def places(self, query: Query = ALL) -> tuple[list[str], Values]:
-        """Returns the conditions on site, group and device, and their values."""
+    def places(self, query: Query = ALL) -> tuple[str, Values]:
+        """Returns the condition on site, group and device, and its values."""
         sites = {query.site} if query.site else self._sites
         if query.site and self._sites and query.site not in self._sites:
             raise QueryError("site", "is none of yours")
-        conditions = []
-        if sites:
-            conditions.append(
-                "device = ANY(ARRAY(SELECT name FROM device WHERE site = ANY(%(sites)s)))"
-            )
-        if self._group:
-            conditions.append(OF_GROUP)
-        if query.device:
-            conditions.append("device = %(device)s")
-        return conditions, {"sites": sorted(sites), "group": self._group, "device": query.device}
+        choices = [
+            (sites, AT_SITES),
+            (self._group, OF_GROUP),
+            (query.device, "device = %(device)s"),
+        ]
+        condition = " AND ".join(["TRUE", *(text for wanted, text in choices if wanted)])
+        return condition, {"sites": sorted(sites), "group": self._group, "device": query.device}
 
 
 def _plate_condition(db: psycopg.Connection, query: Query) -> tuple[str, bool, Values]:

@@ -79,10 +79,9 @@ class FleetLabels(Labels):
             yield Label(id_, verdict, text, tuple(box)), decode_image(row[0]) if row else None
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        conditions, values = self._history.places()
-        statement = query.format(" AND ".join(["TRUE", *conditions]), MAX_EVENTS)
+        places, values = self._history.places()
         with self._history.opened() as db:
-            return db.execute(statement.encode(), values).fetchall()
+            return db.execute(query.format(places, MAX_EVENTS).encode(), values).fetchall()
 
 
 def take_offer(db: psycopg.Connection, device: str, offer: Offer) -> list[str]:

@@ -53,15 +53,7 @@ class Recorder:
 
     def open(self) -> psycopg.Connection:
         """Returns the connection, a new one if there is none."""
-        if self._db is None:
-            self._db = connect(self._config, purpose="ingest")
-            try:
-                with database_errors(self._config):
-                    self.instance = self._take_instance(self._db)
-            except StoreError:
-                self.close()
-                raise
-        return self._db
+        return self.use(lambda db: db)
 
     def store(self, batch: Batch) -> Counter[str]:
         """Stores a batch, all or nothing; counts what became of it."""
@@ -71,7 +63,7 @@ class Recorder:
         """Works with the connection, which a failure ends."""
         try:
             with database_errors(self._config):
-                return work(self.open())
+                return work(self._connection())
         except StoreError:
             self.close()
             raise
@@ -81,6 +73,12 @@ class Recorder:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _connection(self) -> psycopg.Connection:
+        if self._db is None:
+            self._db = connect(self._config, purpose="ingest")
+            self.instance = self._take_instance(self._db)
+        return self._db
 
     def _take_instance(self, db: psycopg.Connection) -> int:
         """Takes the number that this process had, or else the lowest free one."""
