@@ -104,3 +104,7 @@ class GpsError(PlateidError):
 
 class ArchiveError(PlateidError):
     """A run over an archive cannot start or go on; what is done stays done."""
+
+
+class WorkerError(PlateidError):
+    """A task has ended its workers again and again, for example for want of memory."""

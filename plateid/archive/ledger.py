@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from plateid.archive.chunk_reader import ChunkResult
 from plateid.archive.plan import Chunk
-from plateid.archive.probe import Recording
+from plateid.archive.probe import Recording, identity
 from plateid.errors import ArchiveError, ConfigError, errors_as
 
 SCHEMA = """
@@ -55,14 +55,17 @@ class Ledger:
     def recording(self, source: str) -> Recording | None:
         """Returns what a probe found in a file."""
         query = "SELECT probed FROM recording WHERE source = ?"
-        row = self._db.execute(query, (os.fsencode(source),)).fetchone()
+        row = self._db.execute(query, (os.fsencode(identity(source)),)).fetchone()
         return replace(_RECORDING.validate_json(row[0]), source=source) if row else None
 
     def note_recordings(self, recordings: Iterable[Recording]) -> None:
         """Notes recordings; a path may have bytes that no JSON has."""
         with self._db:
             for each in recordings:
-                row = os.fsencode(each.source), _RECORDING.dump_json(replace(each, source=""))
+                row = (
+                    os.fsencode(identity(each.source)),
+                    _RECORDING.dump_json(replace(each, source="")),
+                )
                 self._db.execute("REPLACE INTO recording VALUES (?, ?)", row)
 
     def done(self) -> set[str]:

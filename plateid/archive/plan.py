@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
 
-from plateid.archive.probe import Recording
+from plateid.archive.probe import Recording, identity
 
 WARM_UP_S = 4.0
 """Seconds that a chunk decodes before its begin: the motion gate, the tracker and the passes in
@@ -49,7 +49,7 @@ class Chunk:
     def key(self) -> str:
         """Identifies the work in all runs: the files as they are now, and the borders within."""
         files = [each.file for each in self.segments]
-        content = [(each.source, each.stamp, each.fingerprint) for each in files]
+        content = [(identity(each.source), each.stamp, each.fingerprint) for each in files]
         values = content, (round(self.start_s, 3), round(self.end_s, 3)), self.is_complete
         return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 

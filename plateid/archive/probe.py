@@ -1,6 +1,8 @@
 """Finds video files, and probes their start, duration and key frames without decoding them."""
 
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,12 @@ from plateid.files import fingerprint
 
 CACHE_BYTES = 16_000_000_000
 """Default size of the copies of files at URLs on a machine."""
+_SIGNATURE = re.compile(
+    r"X-Amz-|X-Goog-|(AWSAccessKeyId|GoogleAccessId|Signature|Expires|Policy|Key-Pair-Id|"
+    r"sig|se|sp|spr|sr|srt|ss|st|sv)=",
+    re.IGNORECASE,
+)
+"""Begin of a parameter that signs a URL for a time: of S3, Google, CloudFront and Azure."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Recording:
     @property
     def place(self) -> tuple[str, ...]:
         """The folders of the recordings that may follow each other: those without a date."""
-        return self.camera, *named_folders(Path(self.source))
+        return self.camera, *named_folders(Path(shown(self.source)))
 
 
 def is_url(source: str) -> bool:
@@ -77,8 +85,25 @@ def stamp_of(source: str) -> str:
 
 def shown(source: str) -> str:
     """Returns a path as UTF-8, with other bytes escaped; a URL without its query: a secret."""
-    text = os.fsencode(source).decode("utf-8", "backslashreplace")
-    return text.partition("?")[0] if text.lower().startswith("http") and is_url(text) else text
+    return os.fsencode(_parts(source)[0]).decode("utf-8", "backslashreplace")
+
+
+def identity(source: str) -> str:
+    """Returns what stands for a source in files: a query may be a secret, so its hash.
+
+    What signs a URL is left out: it differs each time.
+    """
+    path, query = _parts(source)
+    kept = "&".join(each for each in query.split("&") if not _SIGNATURE.match(each))
+    return f"{path}?{hashlib.sha256(kept.encode()).hexdigest()[:32]}" if kept else path
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """Returns a source without its query, and the query, which only web servers have."""
+    if not source.lower().startswith(("http://", "https://")):
+        return source, ""
+    path, _, query = source.partition("?")
+    return path, query
 
 
 def probe(source: str, default_start: datetime | None, cache_bytes: int = CACHE_BYTES) -> Recording:
@@ -87,7 +112,7 @@ def probe(source: str, default_start: datetime | None, cache_bytes: int = CACHE_
     The start is that of the metadata, or of the name, or `default_start`, or the file's time.
     """
     stamp = stamp_of(source)
-    named, camera = start_in_name(unquote(source) if is_url(source) else source)
+    named, camera = start_in_name(unquote(shown(source)) if is_url(source) else source)
     with local_file(source, cache_bytes) as path, _opened(path) as (hashed, video):
         if (first := next(video.frames(), None)) is None:
             video.check()

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from plateid.archive.workers import MAX_ATTEMPTS, Begin, Task, done
-from plateid.errors import ArchiveError, errors_as
+from plateid.errors import ArchiveError, WorkerError, errors_as
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 import ray
@@ -51,5 +51,5 @@ class RayPool(AbstractContextManager["RayPool"]):
             try:
                 result = ray.get(ended)
             except RayError as error:  # of the last attempt
-                result = ArchiveError("worker", str(error).partition("\n")[0])
+                result = WorkerError("worker", str(error).partition("\n")[0])
             yield running.pop(ended), result

@@ -9,9 +9,10 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from urllib.parse import urlsplit
 import fsspec
 from aiohttp import ClientError, ClientResponseError, ClientTimeout
 from botocore.exceptions import BotoCoreError
+from fsspec.callbacks import Callback
 
-from plateid.archive.probe import shown
+from plateid.archive.probe import identity, shown
 from plateid.capture.images import VIDEO_SUFFIXES
-from plateid.errors import ConfigError, SourceError, errors_as, reason_of
+from plateid.errors import ArchiveError, ConfigError, SourceError, errors_as, reason_of
 
 _ERRORS = OSError, ClientError, BotoCoreError
 _VERSIONS = "ETag", "etag", "md5Hash", "content_md5", "Last-Modified", "LastModified", "mtime"
@@ -31,8 +33,9 @@ _VERSIONS = "ETag", "etag", "md5Hash", "content_md5", "Last-Modified", "LastModi
 _TIMES = "LastModified", "Last-Modified", "last_modified", "updated", "mtime"
 _HTTP = {"timeout": ClientTimeout(total=None, sock_connect=10, sock_read=60)}
 """Time-outs of HTTP, seconds; the default ends a transfer after 5 minutes."""
-_COMPLETE = stat.S_IRUSR
-"""Mode of a copy that is complete: the mode survives a kill as the content does."""
+_BEGUN, _COMPLETE = stat.S_IRUSR | stat.S_IWUSR, stat.S_IRUSR
+"""Modes of a copy: the mode survives a kill as the content does."""
+_FULL = errno.ENOSPC, errno.EDQUOT
 
 
 def find(url: str) -> Iterator[tuple[str, OSError | None]]:
@@ -64,30 +67,50 @@ def stamp_of(url: str) -> str:
 def local_copy(url: str, limit_bytes: int) -> Iterator[Path]:
     """Copies a file into the cache, unless it is there; deletes others to keep the limit.
 
-    Copies that other processes read stay. Raises SourceError if the file cannot be fetched.
+    Copies that other processes read stay. Raises SourceError if the file cannot be fetched, and
+    ArchiveError if the cache cannot be written.
     """
     files, path = _opened(url)
-    with ExitStack() as locks:
-        try:
-            info = files.info(path)
-            key = hashlib.sha256(f"{url} {_stamp(info)}".encode()).hexdigest()[:32]
-            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-            copy = folder / "plateid" / "archive" / f"{key}{Path(urlsplit(path).path).suffix}"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = locks.enter_context(_locked(copy))
-            if stat.S_IMODE(os.fstat(descriptor).st_mode) != _COMPLETE:
-                if (size := info.get("size") or 0) > limit_bytes:
-                    reason = f"has {size / 1e9:.1f} GB, more than --cache-gb {limit_bytes / 1e9:g}"
-                    raise SourceError(url, reason)
-                _make_room(copy, size, limit_bytes)
-                files.get_file(path, str(copy))
-                os.fsync(descriptor)
-                os.fchmod(descriptor, _COMPLETE)
+    try:
+        info = files.info(path)
+    except _ERRORS as error:
+        raise SourceError(shown(url), _reason(error)) from error
+    key = hashlib.sha256(f"{identity(url)} {_stamp(info)}".encode()).hexdigest()[:32]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plateid/archive"
+    copy = folder / f"{key}{Path(urlsplit(path).path).suffix}"
+    fetch = partial(_fetch, files, path, copy, _Room(shown(url), copy, limit_bytes))
+    with ExitStack() as lock:
+        with errors_as(ArchiveError, folder, OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(_locked(copy, fetch))
             os.utime(copy, (time.time(), _modified(info)))  # the first one tells the oldest use
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        except _ERRORS as error:
-            raise SourceError(url, _reason(error)) from error
         yield copy
+
+
+class _Room(Callback):  # type: ignore[misc] # fsspec has no types
+    """Makes room for what is copied; raises SourceError if it is larger than the cache."""
+
+    def __init__(self, url: str, copy: Path, limit_bytes: int) -> None:
+        super().__init__()
+        self.url, self._copy, self._limit_bytes = url, copy, limit_bytes
+
+    def call(self, *_: object, **__: object) -> None:
+        """Takes notice of a stated size, and of bytes that were copied."""
+        size, limit = max(self.size or 0, self.value), self._limit_bytes
+        if size > limit:
+            reason = f"has {size / 1e9:.1f} GB, more than --cache-gb {limit / 1e9:g}"
+            raise SourceError(self.url, reason)
+        _make_room(self._copy, size, limit)
+
+
+def _fetch(files: Any, path: str, copy: Path, room: _Room) -> None:
+    try:
+        files.get_file(path, str(copy), callback=room)
+    except (SourceError, *_ERRORS) as error:
+        copy.unlink()  # the next one begins anew
+        if isinstance(error, SourceError) or getattr(error, "errno", None) in _FULL:
+            raise
+        raise SourceError(room.url, _reason(error)) from error
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -142,17 +165,27 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _locked(copy: Path) -> Iterator[int]:
-    """Locks a copy for one process; another one may delete it meanwhile."""
+def _locked(copy: Path, fetch: Callable[[], None]) -> Iterator[None]:
+    """Keeps a copy from deletion; one process fetches it, and others wait for that."""
     while True:
-        descriptor = os.open(copy, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(copy, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _BEGUN)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                yield descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if _state(descriptor) == (1, _COMPLETE):
+                yield
                 return
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _state(descriptor) == (1, _BEGUN):  # neither deleted nor fetched meanwhile
+                fetch()
+                os.fsync(descriptor)
+                os.fchmod(descriptor, _COMPLETE)
         finally:
             os.close(descriptor)
+
+
+def _state(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_nlink, stat.S_IMODE(status.st_mode)
 
 
 def _make_room(copy: Path, size: int, limit_bytes: int) -> None:

@@ -20,7 +20,7 @@ from plateid.archive.report import write_report
 from plateid.archive.workers import Task, Workers
 from plateid.capture.images import find_videos
 from plateid.config.models import bundle_path
-from plateid.errors import ArchiveError, PlateidError
+from plateid.errors import PlateidError, SourceError, WorkerError
 from plateid.models.bundle import Bundle
 
 BATCH = 200
@@ -81,8 +81,8 @@ class Run:
     def run(self) -> Progress:
         """Reads all that is not done yet and writes the output.
 
-        Raises ArchiveError if the output folder cannot be used, ConfigError if it was read with
-        other options, BundleError and ModelError if the networks cannot be used.
+        Raises ArchiveError if the output folder or the cache cannot be used, ConfigError if the
+        folder was read with other options, BundleError and ModelError if a network cannot be used.
         """
         options, progress = self.options, self.progress
         bundle = Bundle(Path(bundle_path(options.read.bundle))).spec
@@ -118,8 +118,11 @@ class Run:
             good = [each for _, each in batch if isinstance(each, Recording)]
             ledger.note_recordings(good)
             found |= {each.source: each for each in good}
-            bad = ((s, each) for (_, s), each in batch if isinstance(each, PlateidError))
-            failed |= {shown(source): error.reason for source, error in bad}
+            for (_, source), error in batch:
+                if isinstance(error, SourceError | WorkerError):
+                    failed[shown(source)] = error.reason
+                elif isinstance(error, PlateidError):  # concerns the others too
+                    raise error
         self.progress.total_files = len(found) + len(failed)
         return [*found.values()]
 
@@ -138,7 +141,7 @@ class Run:
         self.show(progress)
         tasks = [("read", chunk) for chunk in todo]
         for (_, chunk), result in workers.run(tasks, lambda task: ledger.note_attempt(task[1].key)):
-            if isinstance(result, ArchiveError):
+            if isinstance(result, WorkerError):
                 result = ChunkResult(damaged={shown(chunk.segments[0].file.source): result.reason})  # noqa: PLW2901
             if isinstance(result, PlateidError):
                 raise result

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Protocol
 
-from plateid.errors import ArchiveError, PlateidError
+from plateid.errors import PlateidError, WorkerError
 
 MAX_ATTEMPTS = 3
 """Number of workers that may die of one task: it may use up the memory, or crash a decoder."""
@@ -67,9 +67,9 @@ class ProcessPool(AbstractContextManager["ProcessPool"]):
                     worker.kill()
                     worker = self._start()
                     deaths[id(task)] += 1
-                    result = ArchiveError(task[0], f"killed {MAX_ATTEMPTS} workers")
+                    result = WorkerError(task[0], f"killed {MAX_ATTEMPTS} workers")
                 self._free.append(worker)
-                if 0 < deaths[id(task)] < MAX_ATTEMPTS and isinstance(result, ArchiveError):
+                if 0 < deaths[id(task)] < MAX_ATTEMPTS and isinstance(result, WorkerError):
                     waiting.appendleft(task)
                 else:
                     yield task, result

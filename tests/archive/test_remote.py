@@ -3,17 +3,20 @@
 import functools
 import http.client
 import http.server
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections import Counter
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from plateid.archive.probe import identity
 from plateid.archive.remote import find
 from plateid.errors import ConfigError
 from tests.support.archives import read_archive
@@ -21,6 +24,28 @@ from tests.support.broker import free_port
 from tests.support.sighted import FPS, Vehicle, write_street
 
 CHUNK_S = 10
+SENT = Counter()
+"""Number of times that the web server sent a path."""
+FULL = """
+mkdir "$1"
+mount -t tmpfs -o size=8k tmpfs "$1"
+"${@:2}"; echo "exit $?"
+mount -o remount,size=90m "$1"
+"${@:2}"; echo "exit $?"
+"""
+SHARED = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from plateid.archive.remote import local_copy
+barrier = threading.Barrier(3)
+def use(url):
+    with local_copy(url, 10**9) as path:
+        barrier.wait(60)
+        return path
+with ThreadPoolExecutor(3) as pool:
+    print(len({*pool.map(use, sys.argv[1:] * 3)}))
+"""
+"""Three readers of one copy at a time."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +66,18 @@ def folder(tmp_path_factory):
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Lists and sends files; forbids one folder."""
+    """Lists and sends files; forbids one folder; one file has no stated size."""
+
+    def do_GET(self):
+        SENT[self.path] += 1
+        if self.path != "/endless.mp4":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.end_headers()
+        with suppress(ConnectionError):
+            for _ in range(30):
+                self.wfile.write(bytes(1_000_000))
 
     def send_head(self):
         if self.path.startswith("/secret"):
@@ -95,8 +131,8 @@ def put(endpoint, path, body=b""):
                 return
 
 
-def read(bundle, out, cache, *sources, endpoint="", options=()):
-    words = [sys.executable, "-m", "plateid", "archive", "read", *sources, "--out", out]
+def read(bundle, out, cache, *sources, endpoint="", options=(), shell=()):
+    words = [*shell, sys.executable, "-m", "plateid", "archive", "read", *sources, "--out", out]
     words += ["--bundle", bundle, "--chunk-s", str(CHUNK_S), "--workers", "1", *options]
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "FSSPEC_S3_ENDPOINT_URL": endpoint}
     environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -182,3 +218,57 @@ def test_file_larger_than_the_cache_is_named(sighted, web, tmp_path):
     done = read(sighted, tmp_path, tmp_path, source, options=["--cache-gb", "1e-6"])
     assert done.returncode == 1
     assert f"{source}: has 0.0 GB, more than --cache-gb 1e-06" in done.stderr
+
+
+def test_file_without_stated_size_is_bounded_by_the_cache(sighted, web, tmp_path):
+    source = f"{web}/endless.mp4"
+    done = read(sighted, tmp_path, tmp_path, source, options=["--cache-gb", "0.001"])
+    assert done.returncode == 1
+    assert "GB, more than --cache-gb 0.001" in done.stderr
+    assert not copies(tmp_path)
+
+
+def test_run_with_a_full_disk_of_the_cache_stops_and_resumes(wanted, sighted, web, tmp_path):
+    cache = tmp_path / "cache"
+    shell = ["unshare", "--map-root-user", "--mount", "bash", "-c", FULL, "bash", cache]
+    sources = [f"{web}/gate", f"{web}/the%20yard"]
+    done = read(sighted, tmp_path / "out", cache, *sources, shell=shell)
+    assert done.stdout.startswith("exit 1\n")
+    assert f"{cache}/plateid/archive: No space left on device" in done.stderr
+    assert done.stdout.endswith("exit 0\n"), done.stderr
+    assert rows(tmp_path / "out") == wanted[1]
+
+
+def test_readers_share_one_copy(web, tmp_path):
+    path = "/gate/gate_20261124_091200.mp4?of=readers"
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED, f"{web}{path}"],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.stdout == "1\n", done.stderr
+    assert SENT[path] == 1
+
+
+def test_signature_of_a_url_is_not_stored(sighted, web, tmp_path):
+    source, out = f"{web}/the%20yard/yard_20261124_091200.mp4", tmp_path / "out"
+    for secret in ("one/secret", "another"):
+        signed = f"{source}?X-Amz-Credential=a%2Fb.c&X-Amz-Signature={secret}"
+        done = read(sighted, out, tmp_path, signed, options=["--crops", "--json"])
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["done_s"] == 6, "it was read again"
+    assert [row["camera"] for row in pq.read_table(out / "events.parquet").to_pylist()] == [
+        "the yard-yard"
+    ]
+    for file in out.rglob("*.*"):
+        assert b"X-Amz" not in file.read_bytes(), file
+
+
+def test_other_query_is_another_source():
+    url = "https://nvr.example/a.mp4"
+    assert identity(f"{url}?file=1&sig=a") == identity(f"{url}?sig=b&file=1")
+    assert len({identity(f"{url}{query}") for query in ("", "?file=1", "?file=2")}) == 3
+    assert "word" not in identity(f"{url}?password=word")
