@@ -4,7 +4,8 @@ import os
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 from plateid.archive.workers import MAX_ATTEMPTS, Begin, Task, done
@@ -33,7 +34,7 @@ class RayPool(AbstractContextManager["RayPool"]):
             socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray tries for minutes
             ray.init(address, log_to_driver=False, configure_logging=False)
         self._job, self._count = job, count
-        self._done = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(done)
+        self._done = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(_done_in)
 
     def __exit__(self, *_: object) -> None:
         """Leaves the cluster, which ends the tasks: what is not returned is read again."""
@@ -46,10 +47,17 @@ class RayPool(AbstractContextManager["RayPool"]):
             count = self._count or QUEUED * int(ray.cluster_resources().get("CPU", 0)) or 1
             while waiting and len(running) < count:
                 begin(task := waiting.popleft())
-                running[self._done.remote(self._job, *task)] = task
+                running[self._done.remote(Path.cwd(), self._job, *task)] = task
             (ended,), _ = ray.wait([*running])
             try:
                 result = ray.get(ended)
             except RayError as error:  # of the last attempt
                 result = WorkerError("worker", str(error).partition("\n")[0])
             yield running.pop(ended), result
+
+
+def _done_in(folder: Path, job: object, name: str, argument: object) -> object:
+    """Does a task in the folder of the command, whose paths may be relative."""
+    with suppress(OSError):  # this machine needs no such folder for absolute paths and URLs
+        os.chdir(folder)
+    return done(job, name, argument)

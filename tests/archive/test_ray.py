@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +27,8 @@ start="$1 -m ray.scripts.scripts start --object-store-memory 80000000"
 join="nsenter --target=$other --net $start --num-cpus 1 --address 10.9.0.1:6379
   --node-ip-address 10.9.0.2"
 "$1" -m ray.scripts.scripts get-auth-token --generate > "$2/token"
-$start --num-cpus 0 --head --node-ip-address 10.9.0.1 --port 6379 --include-dashboard=false \
-  --temp-dir "$2"
-$join
+(cd /; $start --num-cpus 0 --head --node-ip-address 10.9.0.1 --port 6379 --include-dashboard=false \
+  --temp-dir "$2"; $join)
 shift 2
 lost=
 "$@" | while read -r line; do
@@ -40,20 +40,22 @@ lost=
       kill -9 ${process#/proc/}
     fi
   done
-  $join >&2
+  (cd /; $join) >&2
 done
 """
 
 
-def test_run_that_loses_a_machine_gives_the_bytes_of_a_local_run(sighted, tmp_path):
+def test_run_that_loses_a_machine_gives_the_bytes_of_a_local_run(sighted, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.chdir(tmp_path)  # nodes have another folder
     source = tmp_path / "in" / "a" / "a_20261124_091200.mp4"
     source.parent.mkdir(parents=True)
     vehicles = [Vehicle(number % 3, 2 + 7 * number, y=56) for number in range(5)]
     write_street(source, vehicles, [n / FPS for n in range(40 * FPS)])
     for camera in "bcdef":
         shutil.copytree(source.parent, tmp_path / "in" / camera)
-    read_archive([tmp_path / "in"], tmp_path / "local", sighted, chunk_s=10)
-    read = ["-m", "plateid", "archive", "read", tmp_path / "in", "--out", tmp_path / "out"]
+    read_archive([Path("in")], tmp_path / "local", sighted, chunk_s=10)
+    read = ["-m", "plateid", "archive", "read", "in", "--out", tmp_path / "out"]
     options = ["--bundle", sighted, "--chunk-s", "10", "--json", "--address", "10.9.0.1:6379"]
     network = ["unshare", "--map-root-user", "--net", "--pid", "--mount-proc", "--fork"]
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="ray") as home:  # sockets need short names
