@@ -7,7 +7,7 @@ query     searches 20 million passes
 equality  random cuts of random streets, compared with `plateid read`; passes that `--fast` loses
 kills     kill -9 of the command or a worker, 20 times at random
 
-Each part prints its command line, which repeats it, its seed and the commit. All take about 30
+Each part prints its command line, which repeats it, its seed and the commit. All take about 40
 minutes on two idle cores; `--scale 0.1` takes a tenth of all lengths and numbers. "x" is seconds
 of video for a second by the clock, from the first chunk on; "x a core" for a second of processor
 time, with the start of the command. Needs `unshare` and `ip`: Ray runs in a network of its own.
@@ -153,7 +153,7 @@ def ray_cluster(home: Path) -> Iterator[None]:
 
 
 def speed(settings: Settings) -> None:
-    busy = write_loop(DEMO, settings.folder / "busy.mkv", settings.size(180, DEMO_S))
+    busy = write_loop(DEMO, settings.folder / "busy.mkv", settings.size(360, DEMO_S))
     runs = [
         ("quiet", quiet(settings, settings.size(360, 100)), 60, ()),
         ("quiet", quiet(settings, settings.size(1440, 200)), 120, ("--fast",)),
