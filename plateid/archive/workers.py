@@ -36,7 +36,7 @@ class _Worker(NamedTuple):
 
 
 class ProcessPool(AbstractContextManager["ProcessPool"]):
-    """Workers as processes; each keeps its networks."""
+    """Workers as processes, no daemons, so that a task may start more; each keeps its networks."""
 
     def __init__(self, job: object, count: int) -> None:
         self._job = job
@@ -76,7 +76,7 @@ class ProcessPool(AbstractContextManager["ProcessPool"]):
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(there, self._job), daemon=True)
+        process = self._context.Process(target=_work, args=(there, self._job))
         process.start()
         there.close()
         return _Worker(process, here)

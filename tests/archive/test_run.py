@@ -244,3 +244,15 @@ def test_worker_that_dies_while_it_sends_is_replaced(tmp_path):
     with ProcessPool(HalfJob(), 1) as pool:
         task = "run", tmp_path / "mark"
         assert [*pool.run([task], lambda _: None)] == [(task, "whole")]
+
+
+class ParentJob:
+    def run(self, number):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.map(abs, [number])
+
+
+def test_task_may_start_processes():
+    with ProcessPool(ParentJob(), 1) as pool:
+        task = "run", -1
+        assert [*pool.run([task], lambda _: None)] == [(task, [1])]
