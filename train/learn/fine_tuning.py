@@ -67,13 +67,19 @@ def copies(plates: Sequence[object]) -> int:
 
 
 def fine_tune(
-    start: Weights, material: Material, plates: Sequence[int], *, title: str, minutes: float
+    start: Weights,
+    material: Material,
+    plates: Sequence[int],
+    *,
+    seed: int,
+    title: str,
+    minutes: float,
 ) -> Weights:
     """Trains on the plates with these numbers, for STEPS, or fewer if the minutes do not suffice.
 
-    Raises TrainError if the loss is not finite.
+    `seed` draws the crops of each step. Raises TrainError if the loss is not finite.
     """
-    network, rng = network_of(start), np.random.default_rng(0)
+    network, rng = network_of(start), np.random.default_rng(seed)
     network.rectifier.requires_grad_(requires_grad=False)
     parameters = {name: each for name, each in network.named_parameters() if each.requires_grad}
     optimiser = torch.optim.AdamW(parameters.values(), weight_decay=WEIGHT_DECAY)

@@ -21,7 +21,14 @@ from train.evaluation.confidence_calibration import fit_temperature
 from train.evaluation.image_results import LabelledPlate
 from train.evaluation.reader_accuracy import ReadResult, grouped_reader_accuracy, in_true_boxes
 from train.export.onnx_networks import Precision, export_reader
-from train.learn.fine_tuning import Material, augmented_crops, copies, fine_tune, trained_once
+from train.learn.fine_tuning import (
+    Material,
+    augmented_crops,
+    copies,
+    fine_tune,
+    mean_of,
+    trained_once,
+)
 from train.learn.gather import OwnPlate
 from train.learn.inputs import (
     Inputs,
@@ -48,6 +55,9 @@ from train.train_error import TrainError
 AUGMENTATION, FOLD = 0.1, 0.11
 """Shares of the command's time: augmented crops, and one of six trainings at most: three, and
 three more if labels are suspicious."""
+SEEDS = 3
+"""Trainings of a fold, which draw other crops. Their mean learns as much as one of them, and
+forgets about half as much (see the training log)."""
 NARROW = 0.25
 """A plate is narrow if its width per character is less than this share of its height. Two lines of
 six to eight characters have about .2, one line has .3 or more."""
@@ -94,11 +104,17 @@ class ReaderLesson:
         self._rehearsal = rehearsal
 
     def train(self, title: str, numbers: Sequence[int]) -> Weights:
-        """Trains on these plates. What is done is not done again."""
-        minutes = FOLD * self._rehearsal.minutes
+        """Returns the mean of trainings on these plates. What is done is not done again."""
+        return mean_of([self._trained(title, numbers, seed) for seed in range(SEEDS)])
+
+    def _trained(self, fold: str, numbers: Sequence[int], seed: int) -> Weights:
+        minutes = FOLD / SEEDS * self._rehearsal.minutes
+        title = f"{fold}, training {seed + 1} of {SEEDS}"
 
         def train() -> Weights:
-            return fine_tune(self.base, self._material, numbers, title=title, minutes=minutes)
+            return fine_tune(
+                self.base, self._material, numbers, seed=seed, title=title, minutes=minutes
+            )
 
         return trained_once(self._rehearsal.folder / f"{title}.pt", train)
 

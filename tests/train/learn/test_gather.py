@@ -181,7 +181,7 @@ def test_corrected_text_starts_the_run_again(tmp_path, monkeypatch, capsys):
     data = crops(tmp_path / "mine", [f"AB{n}" for n in range(12)])
     run = LearningRun(Sources((data,)), tmp_path / "bundle", DEFAULT_BUNDLE)
     monkeypatch.setattr(learning, "teach", None)  # an interruption
-    checkpoint, table = run.work / "fold 1 of 3.pt", data / "labels.csv"
+    checkpoint, table = run.work / "fold 1 of 3, training 1 of 3.pt", data / "labels.csv"
     for text, again, resumed in (
         ("AB11", False, False),
         ("AB11", False, True),

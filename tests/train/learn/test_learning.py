@@ -47,10 +47,10 @@ def test_refused_run_writes_no_bundle_and_goes_on_with_force(run, monkeypatch):
     assert not run.out.exists()
     refused = json.loads((run.work / "report.json").read_text())
     assert refused["gate"] == "refused"
-    trained = (run.work / "fold 3 of 3.pt").stat().st_mtime_ns
+    trained = (run.work / "fold 3 of 3, training 3 of 3.pt").stat().st_mtime_ns
     with pytest.raises(RefusedError):
         learn(run)
-    assert (run.work / "fold 3 of 3.pt").stat().st_mtime_ns == trained, (
+    assert (run.work / "fold 3 of 3, training 3 of 3.pt").stat().st_mtime_ns == trained, (
         "a resumed run trains nothing anew"
     )
     learn(replace(run, force=True))
