@@ -239,11 +239,7 @@ class FleetHistory:
         sites = {query.site} if query.site else self._sites
         if query.site and self._sites and query.site not in self._sites:
             raise QueryError("site", "is none of yours")
-        choices = [
-            (sites, AT_SITES),
-            (self._group, OF_GROUP),
-            (query.device, "device = %(device)s"),
-        ]
+        choices = (sites, AT_SITES), (self._group, OF_GROUP), (query.device, OF_DEVICE)
         condition = " AND ".join(["TRUE", *(text for wanted, text in choices if wanted)])
         return condition, {"sites": sorted(sites), "group": self._group, "device": query.device}
 
