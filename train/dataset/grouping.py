@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from train.dataset.labelled_image import ROBOFLOW, SCENE, LabelledImage
 from train.dataset.perceptual_hash import near_duplicates
 
@@ -62,15 +60,22 @@ def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list
     A joined group takes the name of its largest member (of several, the first in order). That
     member does not change side, and joined groups are held out as often as others.
     """
-    joined, sizes = DisjointSet(groups), Counter(groups)
+    parents = {group: group for group in groups}
+
+    def root(group: str) -> str:
+        while group != parents[group]:
+            parents[group] = group = parents[parents[group]]
+        return group
+
     for i, j in pairs:
-        joined.merge(groups[i], groups[j])
+        parents[root(groups[i])] = root(groups[j])
+    members: dict[str, Counter[str]] = defaultdict(Counter)
+    for group in groups:
+        members[root(group)][group] += 1
     names = {
-        member: min(members, key=lambda name: (-sizes[name], name))
-        for members in joined.subsets()
-        for member in members
+        one: min(counts, key=lambda name: (-counts[name], name)) for one, counts in members.items()
     }
-    return [names[group] for group in groups]
+    return [names[root(group)] for group in groups]
 
 
 def split_groups(images: Sequence[LabelledImage]) -> Split:
