@@ -44,6 +44,7 @@ CERTIFICATE_DAYS, CA_DAYS = 825, 7300
 """Lifetimes of a device's certificate, the longest that browsers accept, and of the CA."""
 LABEL = r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)"
 HOST = re.compile(rf"(?=.{{1,253}}\Z)({LABEL}\.)*(?![0-9]+\Z){LABEL}")
+"""A label of a host name, and a name by RFC 1123: its last label is no number."""
 NOTE_OWN = """
     WITH old AS (UPDATE certificate SET revoked_at = now()
         WHERE device = %(name)s AND serial <> %(serial)s AND revoked_at IS NULL)
