@@ -57,7 +57,7 @@ AUGMENTATION, FOLD = 0.1, 0.11
 three more if labels are suspicious."""
 SEEDS = 3
 """Trainings of a fold, which draw other crops. Their mean learns as much as one of them, and
-forgets about half as much (see the training log)."""
+forgets about two thirds as much (see the training log)."""
 NARROW = 0.25
 """A plate is narrow if its width per character is less than this share of its height. Two lines of
 six to eight characters have about .2, one line has .3 or more."""
