@@ -170,15 +170,16 @@ def _locked(copy: Path, fetch: Callable[[], None]) -> Iterator[None]:
     while True:
         descriptor = os.open(copy, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _BEGUN)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits while another process fetches
             if _state(descriptor) == (1, _COMPLETE):
                 yield
                 return
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _state(descriptor) == (1, _BEGUN):  # neither deleted nor fetched meanwhile
-                fetch()
-                os.fsync(descriptor)
-                os.fchmod(descriptor, _COMPLETE)
+            with suppress(BlockingIOError):  # a wait would last until all readers of it are done
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _state(descriptor) == (1, _BEGUN):  # neither deleted nor fetched meanwhile
+                    fetch()
+                    os.fsync(descriptor)
+                    os.fchmod(descriptor, _COMPLETE)
         finally:
             os.close(descriptor)
 
