@@ -72,7 +72,7 @@ class InstalledBundles:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             TRIAL.unlink(missing_ok=True)  # left by an install that was killed
             for left in self.folder.glob(".new-*"):  # left by a power cut
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)  # the service cannot delete root's
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as temporary:
                 yield Path(temporary)
         except OSError as error:

@@ -11,6 +11,7 @@ from tests.support.broker import free_port, until
 from tests.support.fleets import served_hub
 
 __all__ = ["few_reads", "street"]
+ENDS = "installed", "rolled back", "failed"
 
 
 def test_hub_sends_a_bundle_to_a_service(tmp_path, street, started_broker, database):
@@ -28,11 +29,12 @@ def test_hub_sends_a_bundle_to_a_service(tmp_path, street, started_broker, datab
         archive = tuple((street / name).read_bytes() for name in ("good.tar", "good.tar.sig"))
         assert start(db, archive, keys=config.trusted_keys, plan=Plan(trial_minutes=0.001))
         with serving(device):
-            query = "SELECT state FROM rollout_device"
-            until(lambda: db.execute(query).fetchone() == ("installed",), 120)
+            query = "SELECT state, reason FROM rollout_device"
+            until(lambda: db.execute(query).fetchone()[0] in ENDS, 120)
+            assert db.execute(query).fetchone() == ("installed", "")
             assert device.in_use == "good"
             until(lambda: device.health().get("bundle") == "good", 60)
             db.execute("SELECT end_rollout(1, 'rolled back', 'by hand')")
-            until(lambda: db.execute(query).fetchone() == ("rolled back",), 60)
+            until(lambda: db.execute(query).fetchone() == ("rolled back", "by the hub"), 60)
             until(lambda: device.health().get("bundle") == DEFAULT, 60)
             assert device.in_use == DEFAULT
