@@ -164,7 +164,7 @@ class Device:
 @pytest.fixture(autouse=True)
 def few_reads(monkeypatch) -> None:
     """A trial decides after a few reads."""
-    monkeypatch.setattr(trial, "MIN_READS", 4)
+    monkeypatch.setattr(trial, "MIN_READS", 8)
 
 
 @contextmanager
@@ -173,10 +173,12 @@ def serving(made: Device) -> Iterator[Device]:
     supervisor = Supervisor()
     thread = threading.Thread(target=run_service, args=(made.file, supervisor))
     thread.start()
-    until(made.is_served, 120)
-    yield made
-    supervisor.stop()
-    thread.join(60)
+    try:
+        until(made.is_served, 120)
+        yield made
+    finally:
+        supervisor.stop()
+        thread.join(60)
 
 
 @pytest.fixture
