@@ -163,8 +163,9 @@ class Device:
 
 @pytest.fixture(autouse=True)
 def few_reads(monkeypatch) -> None:
-    """A trial decides after a few reads."""
+    """A trial decides after a few reads, also if all are of the two vehicles."""
     monkeypatch.setattr(trial, "MIN_READS", 8)
+    monkeypatch.setattr(trial, "MAX_SAME", 8)
 
 
 @contextmanager
