@@ -36,9 +36,9 @@ MIN_READS, MAX_READS, MAX_SAME = 30, 2000, 3
 decide. A trial waits for the minimum after its time."""
 MAX_FALLS = {"hit_rate": 0.02, "confidence": 0.05}
 """Greatest falls with which a bundle is kept. Its confidences are calibrated on other plates."""
-SURE = 1.28
-"""Standard errors by which a fall is greater: few reads of an equal bundle fall as well. This is
-the one-sided 90 % of the normal distribution."""
+Z_SCORE = 1.28
+"""Standard errors by which a fall must exceed its limit: the reads of an equal bundle fall by
+chance, too. The test is one-sided, at 90 %."""
 CPU_SHARE = 0.05
 """Greatest share of the CPU time of the process that a trial takes."""
 Read = Callable[[LazyImage, Sequence[Box]], list[PlateRead]]
@@ -85,7 +85,7 @@ class Shadow:
         if not self.failure and left_s == 0 and len(judged) >= MIN_READS:
             drops = values[:, 0] - values[:, 1]
             errors = drops.std(0) / math.sqrt(len(drops))
-            is_worse = drops.mean(0) > [*MAX_FALLS.values()] + SURE * errors
+            is_worse = drops.mean(0) > [*MAX_FALLS.values()] + Z_SCORE * errors
             falls = ", ".join(
                 f"{key.replace('_', ' ')} falls from {old} to {new}"
                 for (key, (old, new)), worse in zip(means.items(), is_worse, strict=True)

@@ -75,7 +75,7 @@ def judged(falls: int, rises: int, reads: int) -> dict:
         (10, 2, 100, "rolled back"),  # 8 points, with an error of 3
     ],
 )
-def test_bundle_is_rolled_back_if_its_reads_are_surely_worse(falls, rises, reads, state):
+def test_bundle_is_rolled_back_if_its_fall_is_more_than_chance(falls, rises, reads, state):
     report = judged(falls, rises, reads)
     assert (report["state"], report["reads"]) == (state, reads)
     old = round((reads - rises) / reads, 3)
