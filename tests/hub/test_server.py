@@ -135,8 +135,8 @@ def test_image_is_shown_with_both_events_of_a_pass_until_its_plate_is_purged(
         shown = lambda: [image_of(hub, each) for each in events]  # noqa: E731
         assert shown() == [None] * 3
         with closing(Subscriber(started_broker.port, "nothing")) as device:
-            for jpeg in jpegs:
-                device.publish("plateid/box/gate/snapshot", jpeg)
+            for camera, jpeg in zip(("gate", "drive"), jpegs, strict=True):
+                device.publish(f"plateid/box/{camera}/snapshot", jpeg, retain=True)
         until(lambda: shown() == [jpegs[0], jpegs[0], jpegs[1]])
         found = list(hub.server._fleet.history.find_pass(seen.id))
         assert hub.server._fleet.history.with_images(found) == {seen.id, left.id}
