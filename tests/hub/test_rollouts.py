@@ -140,7 +140,7 @@ def test_bundle_reaches_all_in_waves_and_a_canary_that_fails_goes_back(config) -
             assert ("", "old", "old") in fleet.seen, "wave after wave"
             code, output = roll_out(config, "ancient")
             assert (code, "version 1 is older than 2, which a device has" in output) == (1, True)
-            # the hold ends after the canary's restarts, so that no device of wave 2 begins
+            # the canary restarts during its hold, so wave 2 does not start
             assert roll_out(config, "new", "--errors", "0", "--hold", "1")[0] == 0
             (canary,) = select(
                 config, "SELECT device FROM rollout_device WHERE rollout = 2 AND wave = 1"
